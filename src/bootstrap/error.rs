@@ -1,0 +1,189 @@
+//! A bring-up that could not go on: where, after what, and why.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::preflight::Check;
+use crate::kubernetes::KubernetesError;
+use crate::surface::dns::{Conflicts, DnsError};
+use crate::surface::git::GitError;
+use crate::surface::keycloak::KeycloakError;
+use crate::surface::management::ManagementError;
+use crate::surface::workload::WorkloadError;
+
+/// One stage, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// Can every system do its part?
+    Preflight,
+    /// Cluster stack and Cluster.
+    Cluster,
+    /// The realm.
+    Logins,
+    /// The rendered tree on the branch.
+    Git,
+    /// Flux at the commit.
+    Flux,
+    /// Client secrets in the namespaces.
+    Secrets,
+    /// The wildcard record.
+    Dns,
+    /// What tokens may do.
+    Proof,
+}
+
+impl Stage {
+    /// All stages in order.
+    pub const ALL: [Self; 8] = [
+        Self::Preflight,
+        Self::Cluster,
+        Self::Logins,
+        Self::Git,
+        Self::Flux,
+        Self::Secrets,
+        Self::Dns,
+        Self::Proof,
+    ];
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(match self {
+            Self::Preflight => "preflight",
+            Self::Cluster => "cluster",
+            Self::Logins => "logins",
+            Self::Git => "git",
+            Self::Flux => "flux",
+            Self::Dns => "dns",
+            Self::Secrets => "secrets",
+            Self::Proof => "proof",
+        })
+    }
+}
+
+/// A stage failed.
+#[derive(Debug, thiserror::Error)]
+#[error("the stage {stage} failed")]
+pub struct BootstrapError {
+    /// Which one.
+    pub stage: Stage,
+    /// What was done before it.
+    pub done: Vec<Stage>,
+    /// Why.
+    #[source]
+    pub source: Box<StageError>,
+}
+
+impl BootstrapError {
+    /// The stages that were not reached, in order.
+    #[must_use]
+    pub fn not_done(&self) -> Vec<Stage> {
+        let is_open = |stage: &Stage| *stage != self.stage && !self.done.contains(stage);
+        Stage::ALL.into_iter().filter(is_open).collect()
+    }
+}
+
+/// Why a stage failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StageError {
+    /// Systems are not ready for a bring-up.
+    #[error("{} of {} checks failed", failed.len(), failed.len() + passed)]
+    Preflight {
+        /// What failed, with a remedy each.
+        failed: Vec<Check>,
+        /// How many passed.
+        passed: usize,
+    },
+    /// The management cluster.
+    #[error(transparent)]
+    Management(#[from] ManagementError),
+    /// A request to a Kubernetes API.
+    #[error(transparent)]
+    Kubernetes(#[from] KubernetesError),
+    /// The platform's repository.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// Flux, or another thing on the workload cluster.
+    #[error(transparent)]
+    Workload(#[from] WorkloadError),
+    /// The zone.
+    #[error(transparent)]
+    Dns(#[from] DnsError),
+    /// Records of others are in the way.
+    #[error(transparent)]
+    Records(#[from] Conflicts),
+    /// The load balancer has a name in place of an address.
+    #[error("the gateway's load balancer has the name {address}: a wildcard record needs an address")]
+    GatewayAddress {
+        /// What the Service says.
+        address: String,
+    },
+    /// Keycloak.
+    #[error(transparent)]
+    Keycloak(#[from] KeycloakError),
+    /// A person could not be logged in.
+    #[error("{person} could not log in: {reason}")]
+    Login {
+        /// Login of the person.
+        person: String,
+        /// What came instead.
+        reason: String,
+    },
+    /// The cluster decides differently from what the declarations say.
+    #[error("access is not as declared: {}", wrong.join("; "))]
+    Access {
+        /// One sentence per wrong answer.
+        wrong: Vec<String>,
+    },
+}
+
+impl StageError {
+    /// What to do about it, where neither the error nor the system says.
+    #[must_use]
+    pub const fn remedy(&self) -> Option<&'static str> {
+        match self {
+            Self::Kubernetes(error)
+            | Self::Management(ManagementError::Kubernetes(error))
+            | Self::Workload(WorkloadError::Kubernetes(error)) => of_request(error),
+            Self::Keycloak(KeycloakError::Unreachable { .. }) => {
+                Some("start Keycloak or the way to it (VPN, firewall)")
+            }
+            Self::Dns(error) if error.is_transient() => {
+                Some("start the name server or the way to it (UDP and TCP)")
+            }
+            _ => None,
+        }
+    }
+}
+
+const fn of_request(error: &KubernetesError) -> Option<&'static str> {
+    match error {
+        KubernetesError::Request { status: None, .. } => {
+            Some("start the cluster's API server or the way to it (VPN, firewall)")
+        }
+        KubernetesError::NotInTime { .. } => Some(
+            "mend what it waited for; where that only takes longer, `--timeout SECONDS` gives each wait more time",
+        ),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn test_what_was_not_reached_is_named() {
+        let error = BootstrapError {
+            stage: Stage::Git,
+            done: vec![Stage::Preflight, Stage::Cluster, Stage::Logins],
+            source: Box::new(StageError::Access { wrong: Vec::new() }),
+        };
+        assert_eq!(
+            error.not_done(),
+            [Stage::Flux, Stage::Secrets, Stage::Dns, Stage::Proof]
+        );
+    }
+}

@@ -1,0 +1,62 @@
+//! The stage flux: the cluster is handed to Flux, and Flux has reconciled the commit that was published.
+
+use super::cluster::Workload;
+use super::{Bootstrap, StageError};
+use crate::report::{Reporter, Task};
+use crate::surface::git::Published;
+use crate::surface::workload::{self, SourceSecret};
+
+/// Installs Flux, gives it its source, and waits until everything is Ready at the commit. Gives how many objects
+/// changed.
+pub(super) async fn hand_over(
+    bootstrap: &Bootstrap<'_>,
+    workload: &Workload,
+    published: &Published,
+    reporter: &dyn Reporter,
+) -> Result<usize, StageError> {
+    let task = Task::start(reporter, "flux", "installing Flux");
+    let cluster = &workload.cluster;
+    let release = &bootstrap.flux;
+    let plan = workload::plan_components(cluster, release).await?;
+    let wait = bootstrap.wait("Flux's definitions", &task);
+    let mut changes = workload::apply_components(cluster, &plan, &wait).await?;
+    changes += give_source_secret(bootstrap, workload, &task).await?;
+    workload::wait_for_controllers(cluster, release, &bootstrap.wait("Flux's controllers", &task)).await?;
+    changes += workload::apply_sync(cluster, &bootstrap.desired.sync).await?;
+    let commit = published.commit.to_string();
+    let sync = workload::wait_at(cluster, &commit, &bootstrap.wait("the platform", &task)).await?;
+    let ready = match sync.ready {
+        1 => "1 object".to_owned(),
+        ready => format!("{ready} objects"),
+    };
+    task.finish(format!(
+        "{}, {ready} Ready at {}",
+        release.version(),
+        published.commit.short()
+    ));
+    Ok(changes)
+}
+
+/// Flux reads the repository with the environment's own credentials; a secret that is there already stays.
+async fn give_source_secret(
+    bootstrap: &Bootstrap<'_>,
+    workload: &Workload,
+    task: &Task<'_>,
+) -> Result<usize, StageError> {
+    let git = &bootstrap.environment.git;
+    let (Some(username), Some(password)) = (&git.username, &git.password) else {
+        return Ok(0);
+    };
+    Ok(
+        match workload::ensure_source_secret(&workload.cluster, username, password).await? {
+            SourceSecret::Created => 1,
+            SourceSecret::Kept => 0,
+            SourceSecret::Differs => {
+                task.warn(
+                    "Flux's source secret has other credentials than this environment; it is left as it is",
+                );
+                0
+            }
+        },
+    )
+}

@@ -1,0 +1,119 @@
+//! The stage logins: the realm, and what applications need of it in their namespaces.
+
+use super::cluster::Workload;
+use super::preflight::Systems;
+use super::{Bootstrap, StageError, drift};
+use crate::desired::identity::ClientKind;
+use crate::kubernetes::{Ensure, Look, ObjectReference, Watched};
+use crate::report::{Reporter, Task};
+use crate::surface::keycloak::{self, KeycloakOperation, Object, Prune, Wanted};
+use crate::surface::workload::{ClientCredentials, apply_client_secret};
+
+/// Makes the realm what is declared. Gives how many things changed.
+pub(super) async fn set_up(
+    bootstrap: &Bootstrap<'_>,
+    systems: &Systems,
+    reporter: &dyn Reporter,
+) -> Result<usize, StageError> {
+    let task = Task::start(reporter, "logins", "the realm");
+    let (realm, owner) = (&bootstrap.desired.realm, &bootstrap.environment.name);
+    let secret = &bootstrap.environment.identity.github.client_secret;
+    let fingerprint = Wanted::fingerprint(secret, owner, &realm.github);
+    let wanted = Wanted {
+        realm,
+        owner,
+        provider_secret: &fingerprint,
+    };
+    let (observed, plan) = keycloak::look(&systems.keycloak, &wanted, Prune::Keep).await?;
+    for stranger in keycloak::strangers(&wanted, &observed) {
+        task.warn(format!(
+            "{stranger} was put there by hand and has the rights of the group: add them to people.yaml, or take them \
+             out of the group in Keycloak"
+        ));
+    }
+    if drift::is_published(bootstrap, systems, "identity.yaml") {
+        let mended = plan.steps.iter().filter(|step| !is_of_provider(&step.operation));
+        drift::tell(&task, mended.map(|step| &step.change));
+    }
+    keycloak::carry_out(
+        &systems.keycloak,
+        &wanted,
+        secret,
+        Prune::Keep,
+        (&observed, &plan),
+    )
+    .await?;
+    let parts = format!(
+        "{} groups, {} members, {} clients",
+        realm.groups.len(),
+        realm.members.len(),
+        realm.clients.len()
+    );
+    task.finish(format!("realm {}: {parts}", realm.name));
+    Ok(plan.steps.len())
+}
+
+/// The identity provider has settings that are known only at run time, so the published tree does not say whether they
+/// were changed by others.
+const fn is_of_provider(operation: &KeycloakOperation) -> bool {
+    matches!(
+        operation,
+        KeycloakOperation::Update {
+            object: Object::Provider(_),
+            ..
+        }
+    )
+}
+
+/// Carries the secrets of confidential clients into the namespaces of their applications, each as soon as Flux has made
+/// the namespace. Gives how many Secrets changed.
+pub(super) async fn carry_secrets(
+    bootstrap: &Bootstrap<'_>,
+    systems: &Systems,
+    workload: &Workload,
+    reporter: &dyn Reporter,
+) -> Result<usize, StageError> {
+    let task = Task::start(reporter, "secrets", "client secrets into namespaces");
+    let realm = &bootstrap.desired.realm;
+    let issuer = bootstrap.environment.identity.issuer();
+    let mut carried = Vec::new();
+    let mut changed = 0;
+    for client in &realm.clients {
+        let ClientKind::Confidential { namespace, secret } = &client.kind else {
+            continue;
+        };
+        wait_for_namespace(bootstrap, workload, namespace, &task).await?;
+        let credentials = ClientCredentials {
+            issuer: issuer.clone(),
+            client_id: client.client_id.clone(),
+            client_secret: keycloak::client_secret(&systems.keycloak, &realm.name, &client.client_id).await?,
+        };
+        let ensured = apply_client_secret(&workload.cluster, namespace, secret, &credentials).await?;
+        changed += usize::from(ensured != Ensure::NotNeeded);
+        carried.push(format!("{namespace}/{secret}"));
+    }
+    task.finish(if carried.is_empty() {
+        "no application has a login".to_owned()
+    } else {
+        carried.join(", ")
+    });
+    Ok(changed)
+}
+
+async fn wait_for_namespace(
+    bootstrap: &Bootstrap<'_>,
+    workload: &Workload,
+    namespace: &str,
+    task: &Task<'_>,
+) -> Result<(), StageError> {
+    let reference = ObjectReference::new("v1", "Namespace", namespace);
+    let cluster = &workload.cluster;
+    let look = || async {
+        Ok(match cluster.read(&reference).await? {
+            Some(_) => Look::Done(()),
+            None => Look::Waiting(format!("{reference} is not there yet")),
+        })
+    };
+    let wait = bootstrap.wait(&reference.to_string(), task);
+    Ok(cluster.wait(&wait, &[Watched::from(&reference)], look).await?)
+}

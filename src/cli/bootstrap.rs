@@ -1,0 +1,270 @@
+//! `lotse bootstrap`: from declarations to a cluster that is proved to work.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
+use super::error;
+use super::lab::NameServerArgs;
+use super::turn::Turn;
+use super::ui::{self, Style};
+use super::workspace::Workspace;
+use super::{CommandError, Exit, Kind, Settings};
+use crate::bootstrap::{self, Bootstrap, Outcome, PersonLogin, STAGE_LIMIT};
+use crate::causes;
+use crate::config::{Loaded, MissingSettings};
+use crate::desired::{Desired, KUBECTL_CLIENT};
+use crate::lab::RunningLab;
+use crate::lab::launch;
+use crate::lab::login::{self, LoginRequest};
+use crate::names::{EnvironmentName, LabName, Login};
+use crate::report::Reporter;
+use crate::secret::Secret;
+
+/// Bring an environment's cluster up, from nothing to proved access
+///
+/// Creates the cluster through Cluster API, pushes the rendered tree, installs Flux and waits until it is Ready at
+/// that commit, points the wildcard record at the gateway, sets the Keycloak realm up, and proves with real tokens
+/// who may do what. Changes only what differs: run it again after a failure, an interrupt or a change.
+///
+/// An environment with `lab:` brings that embedded lab up first.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  lotse bootstrap lab       a whole cluster on this machine; again: bring changes in
+  lotse -q bootstrap lab    without progress")]
+pub(super) struct BootstrapArguments {
+    /// Name of the environment: a directory under `environments/`
+    #[arg(value_name = "ENVIRONMENT")]
+    environment: EnvironmentName,
+    /// Limit for each wait of a stage, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = STAGE_LIMIT.as_secs())]
+    timeout: u64,
+    #[command(flatten)]
+    name_server: NameServerArgs,
+    /// Go ahead without being asked; the embedded lab never asks
+    #[arg(long, short)]
+    yes: bool,
+}
+
+/// Carries the command out.
+pub(super) async fn run(arguments: &BootstrapArguments, settings: &Settings) -> Result<Exit, CommandError> {
+    let started = Instant::now();
+    let workspace = Workspace::new(settings);
+    let loaded = workspace.open(&arguments.environment)?;
+    let reporter = ui::reporter(settings.quiet);
+    let _turn = Turn::take(&arguments.environment, settings, reporter.as_ref()).await?;
+    check_settings(&loaded, settings)?;
+    let lab = bring_lab_up(&loaded, arguments.name_server, settings, reporter.as_ref()).await?;
+    if lab.is_none() {
+        confirm(&loaded, arguments)?;
+    }
+    let work = bring_up(
+        arguments,
+        &workspace,
+        settings,
+        &loaded,
+        (lab.as_ref(), reporter.as_ref()),
+    );
+    let outcome = tokio::select! {
+        outcome = work => outcome?,
+        () = settings.interrupted.cancelled() => return Err(CommandError::interrupted()),
+        () = lab_stopped(lab.as_ref()) => return Err(stopped_meanwhile(&arguments.environment)),
+    };
+    drop(reporter);
+    ui::print(&summary(&loaded, &outcome, started.elapsed(), Style::of_stdout()));
+    Ok(Exit::Done)
+}
+
+/// Looks for the settings that declarations name before anything is started. Those that a lab gives are there once it
+/// is up.
+fn check_settings(loaded: &Loaded, settings: &Settings) -> Result<(), CommandError> {
+    let environment = &loaded.declarations.environment;
+    let mut values = settings.variables.clone();
+    if environment.lab.is_some() {
+        let given = launch::variable_names().map(|name| (name, "known once the lab is up".to_owned()));
+        values.extend(given);
+    }
+    environment
+        .resolve(&values)
+        .map(drop)
+        .map_err(|missing| missing_settings(&missing, &environment.name))
+}
+
+fn missing_settings(missing: &MissingSettings, environment: &EnvironmentName) -> CommandError {
+    let file = format!("environments/{environment}/environment.yaml");
+    CommandError::from_error(Kind::Usage, missing).hint(format!(
+        "{file} names them: set them (`export NAME=...`) and run the command again, or correct the file"
+    ))
+}
+
+async fn bring_lab_up(
+    loaded: &Loaded,
+    name_server: NameServerArgs,
+    settings: &Settings,
+    reporter: &dyn Reporter,
+) -> Result<Option<RunningLab>, CommandError> {
+    let Some(name) = &loaded.declarations.environment.lab else {
+        return Ok(None);
+    };
+    super::lab::up(name, name_server, settings, reporter)
+        .await
+        .map(Some)
+}
+
+/// Waits until somebody stops the embedded lab; for ever where there is none.
+async fn lab_stopped(lab: Option<&RunningLab>) {
+    match lab {
+        Some(lab) => lab.stopped().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn stopped_meanwhile(environment: &EnvironmentName) -> CommandError {
+    let message = format!("somebody stopped the lab of {environment} during the bring-up");
+    CommandError::new(Kind::Failed, message).hint(format!(
+        "`lotse bootstrap {environment}` brings it up and goes on"
+    ))
+}
+
+/// Asks before the first change, unless told not to.
+fn confirm(loaded: &Loaded, arguments: &BootstrapArguments) -> Result<(), CommandError> {
+    let environment = &loaded.declarations.environment;
+    let question = format!(
+        "Bring up {} in namespace {} of management cluster {}?",
+        environment.cluster.name, environment.management.namespace, environment.management.context
+    );
+    if arguments.yes || ui::ask(&question)? {
+        return Ok(());
+    }
+    Err(CommandError::new(Kind::Usage, "nothing was changed"))
+}
+
+async fn bring_up(
+    arguments: &BootstrapArguments,
+    workspace: &Workspace<'_>,
+    settings: &Settings,
+    loaded: &Loaded,
+    (lab, reporter): (Option<&RunningLab>, &dyn Reporter),
+) -> Result<Outcome, CommandError> {
+    let declarations = &loaded.declarations;
+    let values = values(settings, lab)?;
+    let environment = declarations
+        .environment
+        .resolve(&values)
+        .map_err(|missing| missing_settings(&missing, &arguments.environment))?;
+    let desired = Desired::build(declarations, &environment, workspace.today);
+    let (files, owned) = workspace.publication(declarations, &desired)?;
+    let flux = super::flux::release(settings, &environment, reporter).await?;
+    let logins = lab.map(|lab| LabLogins { lab });
+    let bootstrap = Bootstrap {
+        declarations,
+        environment: &environment,
+        desired: &desired,
+        files,
+        owned,
+        flux,
+        cache: settings.cache.clone(),
+        today: workspace.today,
+        login: logins.as_ref().map(|logins| logins as &dyn PersonLogin),
+        limit: Duration::from_secs(arguments.timeout),
+    };
+    bootstrap::run(&bootstrap, reporter)
+        .await
+        .map_err(|failed| error::of_bootstrap(&failed, &arguments.environment))
+}
+
+/// Values of the settings that declarations name: the program's environment, and what the lab adds.
+fn values(settings: &Settings, lab: Option<&RunningLab>) -> Result<BTreeMap<String, String>, CommandError> {
+    let mut values = settings.variables.clone();
+    if let Some(lab) = lab {
+        let variables = lab
+            .variables()
+            .map_err(|failed| CommandError::from_error(Kind::Failed, &failed))?;
+        values.extend(
+            variables
+                .into_iter()
+                .map(|(name, value)| (name, value.expose().to_owned())),
+        );
+    }
+    Ok(values)
+}
+
+/// People of the lab log in at its forge; the lab knows their passwords.
+pub(super) struct LabLogins<'lab> {
+    pub(super) lab: &'lab RunningLab,
+}
+
+impl PersonLogin for LabLogins<'_> {
+    fn token<'a>(&'a self, issuer: &'a str, person: &'a Login) -> BoxFuture<'a, Result<Secret, String>> {
+        async move {
+            let password = self
+                .lab
+                .password(person)
+                .ok_or_else(|| format!("{person} has no account at the lab's forge"))?;
+            let request = LoginRequest {
+                issuer: issuer.to_owned(),
+                client_id: KUBECTL_CLIENT.to_owned(),
+                redirect_uri: "http://localhost:8000".to_owned(),
+                provider: "github".to_owned(),
+                forge: self.lab.addresses().map_err(|failed| failed.to_string())?.forge,
+                person: person.to_string(),
+                password,
+                authority: Some(self.lab.authority().map_err(|failed| failed.to_string())?),
+            };
+            let tokens = login::login(&request)
+                .await
+                .map_err(|failed| causes::in_one_line(&failed))?;
+            Ok(tokens.id_token)
+        }
+        .boxed()
+    }
+}
+
+/// What a person needs to know once the cluster is there.
+fn summary(loaded: &Loaded, outcome: &Outcome, took: Duration, style: Style) -> String {
+    let environment = &loaded.declarations.environment;
+    let cluster = &environment.cluster.name;
+    let took = ui::duration(took);
+    if outcome.is_unchanged() {
+        return format!(
+            "{cluster} is up to date with {}: nothing to do. ({took})\n",
+            outcome.commit
+        );
+    }
+    let mut lines = vec![format!(
+        "\n{} is ready in {took}.",
+        style.strong(cluster.as_str())
+    )];
+    let mut row = |key: &str, value: String| lines.push(format!("  {key:9} {value}"));
+    if let Some(lab) = &environment.lab {
+        let lab = if *lab == LabName::standard() {
+            String::new()
+        } else {
+            format!(" {lab}")
+        };
+        row(
+            "kubectl",
+            format!("export KUBECONFIG=$(lotse lab kubeconfig{lab})"),
+        );
+        row("people", format!("lotse lab credentials{lab}"));
+        row("logins", outcome.issuer.clone());
+        row("next", format!("lotse lab status{lab} · lotse lab down{lab}"));
+    } else {
+        row("logins", outcome.issuer.clone());
+        row(
+            "next",
+            format!(
+                "lotse bootstrap {} (any time: it changes only what differs)",
+                environment.name
+            ),
+        );
+    }
+    for left in &outcome.left {
+        row("by hand", left.clone());
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}

@@ -1,0 +1,189 @@
+//! What a command says when it can't do what it was asked for.
+
+use std::error::Error;
+
+use super::Exit;
+use super::workspace::EnvironmentsError;
+use crate::bootstrap::{BootstrapError, Check, Stage, StageError};
+use crate::causes;
+use crate::names::EnvironmentName;
+use crate::surface::git::GitError;
+
+/// Whose fault it is, which decides prefix and exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Something outside went wrong.
+    Failed,
+    /// The command line or the surroundings don't fit.
+    Usage,
+    /// Declarations have errors; they were shown already.
+    Declarations,
+    /// Credentials are missing or refused.
+    Authentication,
+    /// A check failed.
+    Checks,
+    /// A fault of lotse.
+    Internal,
+    /// The user interrupted.
+    Interrupted,
+}
+
+impl Kind {
+    /// The exit code of this kind.
+    #[must_use]
+    pub const fn exit(self) -> Exit {
+        match self {
+            Self::Failed => Exit::Failed,
+            Self::Usage => Exit::Usage,
+            Self::Declarations => Exit::Declarations,
+            Self::Authentication => Exit::Authentication,
+            Self::Checks => Exit::Checks,
+            Self::Internal => Exit::Internal,
+            Self::Interrupted => Exit::Interrupted,
+        }
+    }
+}
+
+/// A failed command: one sentence, its causes, and what to do about it.
+#[derive(Debug)]
+pub struct CommandError {
+    /// Whose fault.
+    pub kind: Kind,
+    /// One sentence: what was being done. Empty when all was shown already.
+    pub message: String,
+    /// What each cause said, outermost first.
+    pub causes: Vec<String>,
+    /// What to do, one sentence each.
+    pub hints: Vec<String>,
+}
+
+impl CommandError {
+    /// An error of `kind` that says `message`.
+    #[must_use]
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            causes: Vec::new(),
+            hints: Vec::new(),
+        }
+    }
+
+    /// An error of `kind` about which all was shown already.
+    #[must_use]
+    pub fn shown(kind: Kind) -> Self {
+        Self::new(kind, "")
+    }
+
+    /// An error of `kind` from a room's error: its message and the messages of its causes, each once.
+    pub fn from_error(kind: Kind, error: &(dyn Error + 'static)) -> Self {
+        Self {
+            kind,
+            message: error.to_string(),
+            causes: causes::told(error),
+            hints: Vec::new(),
+        }
+    }
+
+    /// A fault of lotse itself.
+    pub fn internal(message: &str, source: impl Error) -> Self {
+        Self {
+            causes: vec![source.to_string()],
+            ..Self::new(Kind::Internal, message)
+        }
+    }
+
+    /// The user pressed Ctrl-C.
+    #[must_use]
+    pub fn interrupted() -> Self {
+        Self::new(Kind::Interrupted, "interrupted")
+            .hint("the same command goes on from where this one stopped")
+    }
+
+    /// Adds advice.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+}
+
+/// There is nothing to work on: most likely the wrong directory.
+pub(super) fn of_environments(error: &EnvironmentsError) -> CommandError {
+    let kind = match error {
+        EnvironmentsError::Missing { .. } | EnvironmentsError::Empty { .. } => Kind::Usage,
+        EnvironmentsError::Unreadable { .. } => Kind::Failed,
+    };
+    CommandError::from_error(kind, error)
+        .hint("run lotse in the repository of the platform, or name it with `-C DIR`")
+}
+
+/// A bring-up that could not go on: what was done, what was not, and the next command.
+pub(super) fn of_bootstrap(error: &BootstrapError, environment: &EnvironmentName) -> CommandError {
+    let told = CommandError::from_error(kind(&error.source), error);
+    let told = match error.source.as_ref() {
+        StageError::Preflight { failed, .. } => failed.iter().fold(told, with_check),
+        other => other.remedy().into_iter().fold(told, CommandError::hint),
+    };
+    let not_done = std::iter::once(format!("{} (failed)", error.stage))
+        .chain(error.not_done().iter().map(ToString::to_string))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let done = if error.done.is_empty() {
+        "nothing".to_owned()
+    } else {
+        list(&error.done)
+    };
+    told.hint(format!("done: {done}; not done: {not_done}"))
+        .hint(format!("`lotse bootstrap {environment}` goes on from here"))
+}
+
+fn with_check(mut told: CommandError, check: &Check) -> CommandError {
+    let problem = check.problem.as_deref().unwrap_or_default();
+    told.causes.push(format!("{}: {problem}", check.name));
+    if told.hints.contains(&check.remedy) {
+        return told;
+    }
+    told.hint(check.remedy.clone())
+}
+
+const fn kind(error: &StageError) -> Kind {
+    match error {
+        StageError::Preflight { .. } | StageError::Access { .. } => Kind::Checks,
+        StageError::Login { .. } | StageError::Git(GitError::Authentication { .. }) => Kind::Authentication,
+        _ => Kind::Failed,
+    }
+}
+
+fn list(stages: &[Stage]) -> String {
+    stages
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn test_the_last_stage_leaves_nothing_undone_but_itself() {
+        let error = BootstrapError {
+            stage: Stage::Proof,
+            done: Stage::ALL[..7].to_vec(),
+            source: Box::new(StageError::Access {
+                wrong: vec!["ada may not read".to_owned()],
+            }),
+        };
+        let told = of_bootstrap(&error, &EnvironmentName::new("lab").unwrap());
+        assert_eq!(told.kind.exit(), Exit::Checks);
+        assert_eq!(
+            told.hints,
+            [
+                "done: preflight, cluster, logins, git, flux, secrets, dns; not done: proof (failed)",
+                "`lotse bootstrap lab` goes on from here",
+            ]
+        );
+    }
+}

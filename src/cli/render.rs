@@ -1,0 +1,157 @@
+//! `lotse render`: the tree under `clusters/<environment>/`.
+
+use std::io::{self, Write};
+
+use camino::Utf8PathBuf;
+use clap::Args;
+
+use super::exit::Exit;
+use super::workspace::{EnvironmentsError, Workspace, plural};
+use crate::config::Loaded;
+use crate::desired::Desired;
+use crate::names::EnvironmentName;
+use crate::render::{self, Difference, Kind, RenderError, Tree};
+
+/// Render one environment, or all, into `clusters/`
+///
+/// Writes everything that bootstrap puts on the clusters, into DNS and into Keycloak, so that a change can be read
+/// before it is made. Values known only at run time stay `${NAME}`, secrets are left out. Talks to no system.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:
+  lotse render                write every tree that is not as declared
+  lotse render lab --check    show what would be written, as a diff")]
+pub struct RenderArgs {
+    /// Name of the environment: a directory under `environments/` [default: all]
+    #[arg(value_name = "ENVIRONMENT")]
+    pub environment: Option<EnvironmentName>,
+    /// Write nothing, print what differs as a diff and exit with 7 if anything does
+    #[arg(long)]
+    pub check: bool,
+    /// Write below this directory instead of the repository
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<Utf8PathBuf>,
+}
+
+/// The tree could not be rendered or written.
+#[derive(Debug, thiserror::Error)]
+pub enum RenderCommandError {
+    /// There is no environment to render.
+    #[error(transparent)]
+    Environments(EnvironmentsError),
+    /// The output can't be written.
+    #[error("writing the output")]
+    Io(#[source] io::Error),
+    /// An environment can't be rendered.
+    #[error("rendering environment {environment}")]
+    Render {
+        /// Which.
+        environment: EnvironmentName,
+        /// Why.
+        #[source]
+        source: RenderError,
+    },
+}
+
+/// Renders and writes, or compares.
+pub fn run(
+    args: &RenderArgs,
+    workspace: &Workspace<'_>,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<Exit, RenderCommandError> {
+    let environments = workspace
+        .environments(args.environment.as_ref())
+        .map_err(RenderCommandError::Environments)?;
+    let mut exit = Exit::Done;
+    for environment in environments {
+        let differences = match workspace.load(&environment) {
+            Ok(loaded) => {
+                workspace
+                    .show(&loaded.warnings, &loaded.sources, err)
+                    .map_err(RenderCommandError::Io)?;
+                differences(args, workspace, &loaded)?
+            }
+            Err(problems) => {
+                workspace
+                    .show(&problems.diagnostics, &problems.sources, err)
+                    .map_err(RenderCommandError::Io)?;
+                exit = Exit::Declarations;
+                continue;
+            }
+        };
+        if args.check && !differences.is_empty() && exit == Exit::Done {
+            exit = Exit::Checks;
+        }
+        tell(args.check, &environment, &differences, out, err).map_err(RenderCommandError::Io)?;
+    }
+    Ok(exit)
+}
+
+/// What was not as rendered; it is now, unless it is only to be checked.
+fn differences(
+    args: &RenderArgs,
+    workspace: &Workspace<'_>,
+    loaded: &Loaded,
+) -> Result<Vec<Difference>, RenderCommandError> {
+    let target = args.output.as_deref().unwrap_or(workspace.root);
+    let apply = if args.check {
+        render::compare
+    } else {
+        render::write
+    };
+    tree(loaded, workspace)
+        .and_then(|tree| apply(&tree, target))
+        .map_err(|source| RenderCommandError::Render {
+            environment: loaded.declarations.environment.name.clone(),
+            source,
+        })
+}
+
+fn tree(loaded: &Loaded, workspace: &Workspace<'_>) -> Result<Tree, RenderError> {
+    let declarations = &loaded.declarations;
+    render::tree(&Desired::build(
+        declarations,
+        &declarations.environment.outline(),
+        workspace.today,
+    ))
+}
+
+fn tell(
+    is_check: bool,
+    environment: &EnvironmentName,
+    differences: &[Difference],
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> io::Result<()> {
+    if differences.is_empty() {
+        return writeln!(err, "clusters/{environment} is up to date");
+    }
+    if !is_check {
+        for difference in differences {
+            let verb = if difference.kind == Kind::Stale {
+                "removed"
+            } else {
+                "wrote"
+            };
+            writeln!(err, "{verb} {}", difference.path)?;
+        }
+        return tell_losses(differences, err);
+    }
+    for difference in differences {
+        write!(out, "{}", difference.unified())?;
+    }
+    tell_losses(differences, err)?;
+    let files = plural(differences.len(), "file");
+    writeln!(
+        err,
+        "clusters/{environment}: {files} not as declared; `lotse render {environment}` writes them"
+    )
+}
+
+/// Names what is gone once Flux has applied the tree; a diff of files does not say it.
+fn tell_losses(differences: &[Difference], err: &mut dyn Write) -> io::Result<()> {
+    for loss in render::losses(differences) {
+        writeln!(err, "warning: lost when Flux applies this: {loss}")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,173 @@
+//! The declaration of one application: `apps/<name>/app.yaml`.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+
+use super::network::Network;
+use super::source::Source;
+use crate::names::{AppName, HostLabel, Login, TeamName};
+
+/// One application as it is declared for one environment: `apps/<name>/app.yaml` with what the environment replaces,
+/// templates filled in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct App {
+    /// Folder, namespace and service account.
+    pub name: AppName,
+    /// One sentence.
+    pub description: String,
+    /// Teams that answer for it; together at least two people.
+    pub owners: Vec<TeamName>,
+    /// Where it is reached under the environment's domain.
+    pub hosts: Vec<Host>,
+    /// What runs.
+    pub source: Source,
+    /// Who may do what in its namespace.
+    pub access: Vec<Grant>,
+    /// Its OIDC clients.
+    pub login: Vec<LoginClient>,
+    /// How much it may use.
+    pub quota: Option<Quota>,
+    /// What its containers request, and may use, where they don't say.
+    pub container_defaults: ContainerDefaults,
+    /// Whom its pods exchange traffic with.
+    pub network: Network,
+    /// Pod Security Standard that its namespace enforces.
+    pub pod_security: PodSecurity,
+    /// Applications that must be ready before it.
+    pub depends_on: Vec<AppName>,
+    /// How long Flux waits until what it delivered is ready (`5m`, in the notation of Go's durations).
+    pub timeout: String,
+}
+
+/// One address of an application, and the Service behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// Label under the environment's domain.
+    pub name: HostLabel,
+    /// Service in the application's namespace.
+    pub service: String,
+    /// Port of the Service.
+    pub port: u16,
+}
+
+/// Access of a team or a person to the application's namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// Who.
+    pub subject: Subject,
+    /// `view`, `edit`, `admin`, or a cluster role that the environment names.
+    pub role: String,
+    /// Last day on which it holds.
+    pub until: Option<Date>,
+    /// Why, for those who read it later.
+    pub reason: Option<String>,
+}
+
+impl Grant {
+    /// Whether it still holds on `today`.
+    #[must_use]
+    pub fn holds_on(&self, today: Date) -> bool {
+        self.until.is_none_or(|last| today <= last)
+    }
+}
+
+/// Who has access.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    /// All members of a team.
+    Team(TeamName),
+    /// One person.
+    Person(Login),
+}
+
+/// One confidential OIDC client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoginClient {
+    /// Client id in the realm.
+    pub client: String,
+    /// Where a login may return to.
+    pub redirect_uris: Vec<String>,
+    /// Secret in the namespace that receives client id, client secret and issuer.
+    pub secret: String,
+    /// Client roles and the teams that have them.
+    pub roles: BTreeMap<String, RoleHolders>,
+}
+
+/// Teams that have a client role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RoleHolders {
+    /// `"*"`: every team of the environment.
+    EveryTeam,
+    /// These.
+    Teams(Vec<TeamName>),
+}
+
+/// How much an application may request in all. Kubernetes quantities.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// Cores (`8`, `500m`).
+    pub cpu: Option<String>,
+    /// Memory (`16Gi`).
+    pub memory: Option<String>,
+    /// Persistent volumes together (`200Gi`).
+    pub storage: Option<String>,
+}
+
+/// CPU and memory as Kubernetes quantities.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resources {
+    /// Cores (`50m`).
+    pub cpu: Option<String>,
+    /// Memory (`64Mi`).
+    pub memory: Option<String>,
+}
+
+/// What a container gets that declares no resources of its own: a quota refuses pods without requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerDefaults {
+    /// Requested for it.
+    pub request: Resources,
+    /// Not to be exceeded.
+    pub limit: Resources,
+}
+
+impl Default for ContainerDefaults {
+    /// A small service; no limit of the CPU, which would only slow it down.
+    fn default() -> Self {
+        let text = |text: &str| Some(text.to_owned());
+        Self {
+            request: Resources {
+                cpu: text("50m"),
+                memory: text("64Mi"),
+            },
+            limit: Resources {
+                cpu: None,
+                memory: text("512Mi"),
+            },
+        }
+    }
+}
+
+/// A Pod Security Standard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PodSecurity {
+    /// Anything goes.
+    Privileged,
+    /// Known privilege escalations are refused.
+    Baseline,
+    /// Current hardening practice is required.
+    Restricted,
+}
+
+impl PodSecurity {
+    /// The value of the namespace label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Privileged => "privileged",
+            Self::Baseline => "baseline",
+            Self::Restricted => "restricted",
+        }
+    }
+}

@@ -1,0 +1,400 @@
+//! The declaration of one cluster: `environments/<name>/environment.yaml`.
+//!
+//! `Text` and `Key` are what settings and secrets are at each stage: as declared ([`Setting`],
+//! [`SecretSetting`]), resolved (`String`, [`Secret`]), or with placeholders (`String`, `()`), so that the type
+//! says where a secret can't be.
+
+use std::collections::BTreeMap;
+
+use camino::Utf8PathBuf;
+use serde_json::{Map, Value};
+
+use super::setting::{Convert, MissingSettings, Placeholders, SecretSetting, Setting, Values};
+use crate::names::{AppName, ClusterName, DomainName, EnvironmentName, LabName, Login, NamespaceName};
+use crate::secret::Secret;
+
+/// One cluster and everything it stands on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Environment<Text = Setting, Key = SecretSetting> {
+    /// Its folder under `environments/` and `clusters/`.
+    pub name: EnvironmentName,
+    /// The embedded lab that gives the systems of this environment and its run-time settings.
+    pub lab: Option<LabName>,
+    /// Hosts of applications are labels under this domain; `*.<domain>` points to the gateway.
+    pub domain: DomainName,
+    /// The Cluster API management cluster.
+    pub management: Management<Text>,
+    /// The workload cluster.
+    pub cluster: Cluster,
+    /// The platform's repository as Flux reads it.
+    pub git: Git<Text, Key>,
+    /// Flux.
+    pub flux: Flux,
+    /// Keycloak and the forge behind it.
+    pub identity: Identity<Text, Key>,
+    /// The zone that holds the domain.
+    pub dns: Dns<Text, Key>,
+    /// Names of cluster roles that grants may use besides `view`, `edit` and `admin`.
+    pub roles: Vec<String>,
+    /// The gateway that all hosts lead to; `None` where the platform only has a load balancer (the thin lab).
+    pub gateway: Option<Gateway>,
+    /// Encrypted files in the repository.
+    pub encryption: Option<Encryption>,
+    /// Applications that may create cluster-scoped objects.
+    pub cluster_wide: Vec<AppName>,
+    /// Applications of this cluster, in the order of the file.
+    pub apps: Vec<AppName>,
+}
+
+/// An environment in which every setting has its value.
+pub type ResolvedEnvironment = Environment<String, Secret>;
+
+/// An environment with `${NAME}` where a value is known only at run time, and without secrets.
+pub type EnvironmentOutline = Environment<String, ()>;
+
+/// The gateway (Gateway API) that all hosts lead to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gateway {
+    /// `GatewayClass` that serves it.
+    pub class: String,
+    /// `ClusterIssuer` of cert-manager that signs the certificate of `*.<domain>`.
+    pub issuer: String,
+}
+
+/// SOPS encryption of files in the repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encryption {
+    /// age recipients (`age1...`); the cluster's own is among them.
+    pub age: Vec<String>,
+}
+
+/// How to reach the management cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Management<Text = Setting> {
+    /// Path of a kubeconfig; kubectl's own rules (`KUBECONFIG`, `~/.kube/config`) when absent.
+    pub kubeconfig: Option<Text>,
+    /// Context in it.
+    pub context: String,
+    /// Namespace of the `Cluster` and its `ClusterStack`.
+    pub namespace: NamespaceName,
+}
+
+/// The workload cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cluster {
+    /// Name of the `Cluster`.
+    pub name: ClusterName,
+    /// The cluster stack that gives its `ClusterClass`.
+    pub stack: Stack,
+    /// Kubernetes version (`v1.36.3`).
+    pub version: String,
+    /// Control-plane machines.
+    pub control_plane: ControlPlane,
+    /// Groups of worker machines.
+    pub workers: Vec<WorkerGroup>,
+    /// Additional names in the API server's certificate.
+    pub cert_sans: Vec<String>,
+    /// Variables of the cluster class, as they are.
+    pub variables: Map<String, Value>,
+}
+
+/// A release of a cluster stack.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stack {
+    /// Infrastructure (`openstack`, `lab`).
+    pub provider: String,
+    /// Name of the stack (`scs2`).
+    pub name: String,
+    /// Kubernetes minor version (`1.36`).
+    pub kubernetes: String,
+    /// Release (`v1`).
+    pub release: String,
+    /// Whether CSO also needs a release of the infrastructure provider (node images); seldom.
+    pub provider_release: bool,
+}
+
+impl Stack {
+    /// Name of the `ClusterClass` that CSO makes of the release (`openstack-scs2-1-34-v3`).
+    #[must_use]
+    pub fn class_name(&self) -> String {
+        let kubernetes = self.kubernetes.replace('.', "-");
+        format!("{}-{}-{kubernetes}-{}", self.provider, self.name, self.release)
+    }
+}
+
+/// Machines of the control plane.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ControlPlane {
+    /// How many; `None` leaves the number to the provider.
+    pub replicas: Option<u32>,
+    /// Kind of machine (a flavor of Nova); `None` leaves it to the cluster class.
+    pub flavor: Option<String>,
+}
+
+/// Worker machines of one kind: a `MachineDeployment` of the topology.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerGroup {
+    /// Name of the group.
+    pub name: String,
+    /// Class in the `ClusterClass`.
+    pub class: String,
+    /// How many.
+    pub replicas: u32,
+    /// Kind of machine (a flavor of Nova); `None` leaves it to the cluster class.
+    pub flavor: Option<String>,
+}
+
+/// The platform's repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Git<Text = Setting, Key = SecretSetting> {
+    /// Address, https in production.
+    pub url: Text,
+    /// Branch that Flux follows.
+    pub branch: String,
+    /// Folder of the rendered tree (`clusters/<environment>`).
+    pub path: Utf8PathBuf,
+    /// How changes get onto the branch.
+    pub mode: GitMode,
+    /// User name for https.
+    pub username: Option<Text>,
+    /// Password or token for https.
+    pub password: Option<Key>,
+}
+
+/// How changes get onto the branch that Flux follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GitMode {
+    /// Pushed to it.
+    Push,
+    /// Proposed, and merged by a person.
+    PullRequest,
+}
+
+/// Which Flux.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flux {
+    /// Release (`2.9.4`).
+    pub version: String,
+    /// Install manifests from somewhere else than the release.
+    pub install: Option<FluxInstall>,
+}
+
+/// Where Flux's install manifests come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FluxInstall {
+    /// A file of the repository.
+    Path(Utf8PathBuf),
+    /// A download whose digest is known.
+    Url {
+        /// Its address.
+        url: String,
+        /// SHA-256 of its content, hexadecimal.
+        sha256: String,
+    },
+}
+
+/// Keycloak and the forge behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity<Text = Setting, Key = SecretSetting> {
+    /// Address of Keycloak.
+    pub url: Text,
+    /// Realm.
+    pub realm: String,
+    /// Path of a PEM file with the authority of its certificate, when it is not a public one.
+    pub certificate_authority: Option<Text>,
+    /// Who may administer it.
+    pub admin: Admin<Text, Key>,
+    /// The forge that people log in at.
+    pub github: GitHub<Text, Key>,
+}
+
+impl<Key> Identity<String, Key> {
+    /// Issuer of the realm's tokens.
+    #[must_use]
+    pub fn issuer(&self) -> String {
+        format!("{}/realms/{}", self.url.trim_end_matches('/'), self.realm)
+    }
+}
+
+/// Credentials of Keycloak's administration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin<Text = Setting, Key = SecretSetting> {
+    /// User name.
+    pub username: Text,
+    /// Password.
+    pub password: Key,
+}
+
+/// GitHub, or a forge in its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GitHub<Text = Setting, Key = SecretSetting> {
+    /// Organisation whose teams are in `people.yaml`.
+    pub organisation: Login,
+    /// Client id of the OAuth application.
+    pub client_id: Text,
+    /// Client secret of the OAuth application.
+    pub client_secret: Key,
+    /// Address when it is not github.com.
+    pub url: Option<Text>,
+    /// Address of its API when it is not api.github.com.
+    pub api_url: Option<Text>,
+}
+
+/// The zone that holds the environment's domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dns<Text = Setting, Key = SecretSetting> {
+    /// Zone.
+    pub zone: DomainName,
+    /// How it is changed.
+    pub provider: DnsProvider<Text, Key>,
+}
+
+/// How records get into a zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DnsProvider<Text = Setting, Key = SecretSetting> {
+    /// Dynamic updates.
+    Rfc2136(Rfc2136<Text, Key>),
+    /// The DNS service Designate.
+    Designate {
+        /// The cloud in `clouds.yaml`.
+        cloud: String,
+    },
+}
+
+/// Dynamic updates (RFC 2136) signed with a shared key (RFC 8945).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rfc2136<Text = Setting, Key = SecretSetting> {
+    /// The primary server, `host:port` or `host`.
+    pub server: Text,
+    /// The shared key.
+    pub key: TsigKey<Text, Key>,
+}
+
+/// A key for signing DNS messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TsigKey<Text = Setting, Key = SecretSetting> {
+    /// Its name at the server.
+    pub name: Text,
+    /// How it signs.
+    pub algorithm: TsigAlgorithm,
+    /// The key, base64.
+    pub secret: Key,
+}
+
+/// Signature of DNS messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TsigAlgorithm {
+    /// `hmac-sha256`
+    HmacSha256,
+    /// `hmac-sha384`
+    HmacSha384,
+    /// `hmac-sha512`
+    HmacSha512,
+}
+
+impl Environment {
+    /// Gives every setting its value from `values` (the process environment, and what a lab adds to it).
+    ///
+    /// # Errors
+    /// Names every variable that is not set or empty.
+    pub fn resolve(&self, values: &BTreeMap<String, String>) -> Result<ResolvedEnvironment, MissingSettings> {
+        let mut values = Values::new(values);
+        let resolved = self.convert(&mut values);
+        values.finish(resolved)
+    }
+
+    /// The environment with `${NAME}` where a value is known only at run time.
+    #[must_use]
+    pub fn outline(&self) -> EnvironmentOutline {
+        self.convert(&mut Placeholders)
+    }
+
+    fn convert<Text, Key>(&self, to: &mut impl Convert<Text, Key>) -> Environment<Text, Key> {
+        Environment {
+            name: self.name.clone(),
+            lab: self.lab.clone(),
+            domain: self.domain.clone(),
+            management: Management {
+                kubeconfig: self.management.kubeconfig.as_ref().map(|path| to.text(path)),
+                context: self.management.context.clone(),
+                namespace: self.management.namespace.clone(),
+            },
+            cluster: self.cluster.clone(),
+            git: self.git.convert(to),
+            flux: self.flux.clone(),
+            identity: self.identity.convert(to),
+            dns: self.dns.convert(to),
+            roles: self.roles.clone(),
+            gateway: self.gateway.clone(),
+            encryption: self.encryption.clone(),
+            cluster_wide: self.cluster_wide.clone(),
+            apps: self.apps.clone(),
+        }
+    }
+}
+
+impl Git {
+    fn convert<Text, Key>(&self, to: &mut impl Convert<Text, Key>) -> Git<Text, Key> {
+        Git {
+            url: to.text(&self.url),
+            branch: self.branch.clone(),
+            path: self.path.clone(),
+            mode: self.mode,
+            username: self.username.as_ref().map(|username| to.text(username)),
+            password: self.password.as_ref().map(|password| to.key(password)),
+        }
+    }
+}
+
+impl Identity {
+    fn convert<Text, Key>(&self, to: &mut impl Convert<Text, Key>) -> Identity<Text, Key> {
+        Identity {
+            url: to.text(&self.url),
+            realm: self.realm.clone(),
+            certificate_authority: self.certificate_authority.as_ref().map(|path| to.text(path)),
+            admin: Admin {
+                username: to.text(&self.admin.username),
+                password: to.key(&self.admin.password),
+            },
+            github: self.github.convert(to),
+        }
+    }
+}
+
+impl GitHub {
+    fn convert<Text, Key>(&self, to: &mut impl Convert<Text, Key>) -> GitHub<Text, Key> {
+        GitHub {
+            organisation: self.organisation.clone(),
+            client_id: to.text(&self.client_id),
+            client_secret: to.key(&self.client_secret),
+            url: self.url.as_ref().map(|url| to.text(url)),
+            api_url: self.api_url.as_ref().map(|url| to.text(url)),
+        }
+    }
+}
+
+impl Dns {
+    fn convert<Text, Key>(&self, to: &mut impl Convert<Text, Key>) -> Dns<Text, Key> {
+        let provider = match &self.provider {
+            DnsProvider::Rfc2136(rfc2136) => DnsProvider::Rfc2136(rfc2136.convert(to)),
+            DnsProvider::Designate { cloud } => DnsProvider::Designate { cloud: cloud.clone() },
+        };
+        Dns {
+            zone: self.zone.clone(),
+            provider,
+        }
+    }
+}
+
+impl Rfc2136 {
+    fn convert<Text, Key>(&self, to: &mut impl Convert<Text, Key>) -> Rfc2136<Text, Key> {
+        Rfc2136 {
+            server: to.text(&self.server),
+            key: TsigKey {
+                name: to.text(&self.key.name),
+                algorithm: self.key.algorithm,
+                secret: to.key(&self.key.secret),
+            },
+        }
+    }
+}

@@ -1,0 +1,391 @@
+//! Reading a file that anybody may have written: inside the repository, bounded, UTF-8. Each fault is a diagnostic.
+
+use std::io::{self, Read, Write};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use fs_err::os::unix::fs::OpenOptionsExt as _;
+
+use crate::diag::{Code, Diagnostic, Position, Sources, Span};
+
+/// Bytes that a declaration may have: many times what the largest platform needs.
+pub const DECLARATION_LIMIT: u64 = 1024 * 1024;
+
+/// The files of a repository, some of them as they would be after a change.
+#[derive(Clone, Copy, Debug)]
+pub struct Files<'files> {
+    root: &'files Utf8Path,
+    changed: Option<&'files Sources>,
+}
+
+/// Why a file can't be read.
+#[derive(Clone, Debug)]
+pub struct Unread {
+    /// What is wrong with it.
+    pub diagnostic: Diagnostic,
+    /// Its text as far as it is one, for showing the place.
+    pub text: Option<String>,
+}
+
+impl<'files> Files<'files> {
+    /// The files below `root` as they are.
+    #[must_use]
+    pub const fn below(root: &'files Utf8Path) -> Self {
+        Self { root, changed: None }
+    }
+
+    /// The same with other texts for the files `changed`.
+    #[must_use]
+    pub const fn with_changed(mut self, changed: &'files Sources) -> Self {
+        self.changed = Some(changed);
+        self
+    }
+
+    /// The folder they are in.
+    #[must_use]
+    pub const fn root(&self) -> &'files Utf8Path {
+        self.root
+    }
+
+    /// The text of the declaration `path`, which is relative to the repository.
+    pub fn read(&self, path: &Utf8Path) -> Result<String, Box<Unread>> {
+        match self.changed.and_then(|changed| changed.get(path)) {
+            Some(text) => Ok(text.clone()),
+            None => read(self.root, path, DECLARATION_LIMIT),
+        }
+    }
+}
+
+/// The text of the file `path` below `root`, when it has at most `limit` bytes.
+///
+/// # Guarantees
+/// Reads no file outside of `root`, waits for no pipe or device, and takes at most `limit` bytes of memory.
+pub fn read(root: &Utf8Path, path: &Utf8Path, limit: u64) -> Result<String, Box<Unread>> {
+    let bytes = bytes(root, path, limit).map_err(|diagnostic| {
+        Box::new(Unread {
+            diagnostic: *diagnostic,
+            text: None,
+        })
+    })?;
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        Box::new(not_utf8(path, error.as_bytes(), valid))
+    })
+}
+
+fn bytes(root: &Utf8Path, path: &Utf8Path, limit: u64) -> Result<Vec<u8>, Box<Diagnostic>> {
+    let real = inside(root, path)?;
+    let failed = |error: &io::Error| Box::new(unreadable(path, error));
+    // Opening a pipe would wait for somebody to write; what is a link now was none a moment ago.
+    let no_wait = (rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOFOLLOW).bits();
+    let file = fs_err::OpenOptions::new()
+        .read(true)
+        .custom_flags(i32::try_from(no_wait).unwrap_or_default())
+        .open(&real)
+        .map_err(|error| failed(&error))?;
+    let metadata = file.metadata().map_err(|error| failed(&error))?;
+    if !metadata.is_file() {
+        let kind = if metadata.is_dir() {
+            "a folder"
+        } else {
+            "a device or pipe"
+        };
+        return Err(Box::new(fault(
+            Code::Unreadable,
+            path,
+            format!("{path} is {kind}, not a file"),
+        )));
+    }
+    let mut bytes = Vec::new();
+    file.take(limit + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| failed(&error))?;
+    if bytes.len() as u64 > limit {
+        let size = metadata.len().max(limit + 1);
+        let message = format!("{path} has {size} bytes; at most {limit} are read");
+        return Err(Box::new(fault(Code::TooLarge, path, message)));
+    }
+    Ok(bytes)
+}
+
+/// Where `path` really is, when that is below `root`.
+fn inside(root: &Utf8Path, path: &Utf8Path) -> Result<Utf8PathBuf, Box<Diagnostic>> {
+    let failed = |error: &io::Error| Box::new(unreadable(path, error));
+    let root = root.canonicalize_utf8().map_err(|error| failed(&error))?;
+    let whole = root.join(path);
+    for part in whole.ancestors().take_while(|part| *part != root) {
+        match part.canonicalize_utf8() {
+            Ok(real) if !real.starts_with(&root) => {
+                let message = format!("{path} leads out of the repository, to {real}");
+                return Err(Box::new(
+                    fault(Code::OutsideRepository, path, message)
+                        .with_help("put the file itself in the place of the symbolic link"),
+                ));
+            }
+            Ok(real) if part == whole => return Ok(real),
+            Ok(_) => break,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if let Ok(target) = part.read_link_utf8() {
+                    let message = format!("{path} is a symbolic link to {target}, which is not there");
+                    return Err(Box::new(fault(Code::Unreadable, path, message)));
+                }
+            }
+            Err(error) => return Err(failed(&error)),
+        }
+    }
+    Err(Box::new(
+        fault(Code::Unreadable, path, format!("{path} is missing"))
+            .with_help("write the file, or remove its folder"),
+    ))
+}
+
+/// A file that will be replaced as a whole: nobody ever sees half of it, and its mode stays.
+#[derive(Debug)]
+pub struct Replacement {
+    temporary: tempfile::NamedTempFile,
+    target: Utf8PathBuf,
+}
+
+impl Replacement {
+    /// Writes `after` beside the declaration `path`, which is still `before`.
+    ///
+    /// # Errors
+    /// When the file has another text by now, or can't be written.
+    pub fn prepare(root: &Utf8Path, path: &Utf8Path, before: &str, after: &str) -> io::Result<Self> {
+        let refused = |diagnostic: &Diagnostic| io::Error::other(diagnostic.message.clone());
+        let now = read(root, path, DECLARATION_LIMIT).map_err(|unread| refused(&unread.diagnostic))?;
+        if now != before {
+            return Err(io::Error::other(
+                "it was changed meanwhile; run the command again",
+            ));
+        }
+        let target = inside(root, path).map_err(|diagnostic| refused(&diagnostic))?;
+        let folder = target.parent().unwrap_or(root);
+        let mut temporary = tempfile::Builder::new().prefix(".lotse-").tempfile_in(folder)?;
+        temporary.write_all(after.as_bytes())?;
+        temporary.as_file().sync_all()?;
+        fs_err::set_permissions(temporary.path(), fs_err::metadata(&target)?.permissions())?;
+        Ok(Self { temporary, target })
+    }
+
+    /// Puts it in the place of the file.
+    pub fn finish(self) -> io::Result<()> {
+        self.temporary
+            .persist(&self.target)
+            .map(drop)
+            .map_err(|error| error.error)
+    }
+}
+
+/// A problem with the file as a whole.
+fn fault(code: Code, path: &Utf8Path, message: String) -> Diagnostic {
+    Diagnostic::new(code, message).at(path, Span { start: 0, end: 0 }, "")
+}
+
+fn unreadable(path: &Utf8Path, error: &io::Error) -> Diagnostic {
+    let message = match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
+        Some(rustix::io::Errno::LOOP) => format!("{path} is a symbolic link that leads to itself"),
+        _ => format!("{path} can't be read: {}", error.kind()),
+    };
+    fault(Code::Unreadable, path, message)
+}
+
+/// Shows the first byte that is no character as `U+FFFD`.
+fn not_utf8(path: &Utf8Path, bytes: &[u8], valid: usize) -> Unread {
+    let text = String::from_utf8_lossy(bytes).into_owned();
+    let byte = bytes.get(valid).copied().unwrap_or_default();
+    let place = Position::of(&text, valid);
+    let message = format!(
+        "byte 0x{byte:02x} at line {}, column {} is not UTF-8",
+        place.line, place.column
+    );
+    let span = Span {
+        start: valid,
+        end: valid + char::REPLACEMENT_CHARACTER.len_utf8(),
+    };
+    let help =
+        "save the file as UTF-8; `iconv -f latin1 -t utf8` turns the old encoding of western Europe into it";
+    Unread {
+        diagnostic: Diagnostic::new(Code::NotUtf8, message)
+            .at(path, span, "")
+            .with_help(help),
+        text: Some(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    struct Folder {
+        directory: tempfile::TempDir,
+    }
+
+    impl Folder {
+        fn new() -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            fs_err::create_dir_all(directory.path().join("root/apps/web")).unwrap();
+            Self { directory }
+        }
+
+        fn root(&self) -> Utf8PathBuf {
+            Utf8PathBuf::from_path_buf(self.directory.path().join("root")).unwrap()
+        }
+
+        fn file(&self) -> Utf8PathBuf {
+            self.root().join("apps/web/app.yaml")
+        }
+
+        fn read(&self) -> Result<String, (Code, String)> {
+            read(&self.root(), Utf8Path::new("apps/web/app.yaml"), 10)
+                .map_err(|unread| (unread.diagnostic.code, unread.diagnostic.message))
+        }
+    }
+
+    fn failed<T>(code: Code, message: &str) -> Result<T, (Code, String)> {
+        Err((code, format!("apps/web/app.yaml {message}")))
+    }
+
+    #[test]
+    fn test_links_within_the_repository_are_followed() {
+        let folder = Folder::new();
+        fs_err::write(folder.root().join("shared.yaml"), "a: 1").unwrap();
+        symlink("../../shared.yaml", folder.file()).unwrap();
+        assert_eq!(folder.read(), Ok("a: 1".to_owned()));
+    }
+
+    #[test]
+    fn test_a_link_that_leads_out_is_not_followed() {
+        let folder = Folder::new();
+        symlink("/dev/null", folder.file()).unwrap();
+        let outside = failed(
+            Code::OutsideRepository,
+            "leads out of the repository, to /dev/null",
+        );
+        assert_eq!(folder.read(), outside);
+    }
+
+    #[test]
+    fn test_a_folder_that_leads_out_is_not_followed_even_where_nothing_is() {
+        let folder = Folder::new();
+        fs_err::remove_dir(folder.root().join("apps/web")).unwrap();
+        symlink("/dev", folder.root().join("apps/web")).unwrap();
+        let outside = failed(Code::OutsideRepository, "leads out of the repository, to /dev");
+        assert_eq!(folder.read(), outside);
+    }
+
+    #[test]
+    fn test_a_neighbour_with_a_longer_name_is_outside() {
+        let folder = Folder::new();
+        fs_err::write(folder.directory.path().join("root2"), "a: 1").unwrap();
+        symlink("../../../root2", folder.file()).unwrap();
+        assert_eq!(folder.read().unwrap_err().0, Code::OutsideRepository);
+    }
+
+    #[test]
+    fn test_links_to_nothing_and_to_themselves_are_told_apart() {
+        let folder = Folder::new();
+        assert_eq!(folder.read(), failed(Code::Unreadable, "is missing"));
+        symlink("nowhere", folder.file()).unwrap();
+        let dangling = failed(
+            Code::Unreadable,
+            "is a symbolic link to nowhere, which is not there",
+        );
+        assert_eq!(folder.read(), dangling);
+        fs_err::remove_file(folder.file()).unwrap();
+        symlink("app.yaml", folder.file()).unwrap();
+        assert_eq!(
+            folder.read(),
+            failed(Code::Unreadable, "is a symbolic link that leads to itself")
+        );
+    }
+
+    #[test]
+    fn test_a_folder_or_a_pipe_is_no_file() {
+        let folder = Folder::new();
+        fs_err::create_dir(folder.file()).unwrap();
+        assert_eq!(folder.read(), failed(Code::Unreadable, "is a folder, not a file"));
+        fs_err::remove_dir(folder.file()).unwrap();
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            folder.file().as_std_path(),
+            rustix::fs::FileType::Fifo,
+            mode,
+            0,
+        )
+        .unwrap();
+        assert_eq!(
+            folder.read(),
+            failed(Code::Unreadable, "is a device or pipe, not a file")
+        );
+    }
+
+    #[test]
+    fn test_the_limit_is_the_last_size_that_is_read() {
+        let folder = Folder::new();
+        fs_err::write(folder.file(), "0123456789").unwrap();
+        assert_eq!(folder.read(), Ok("0123456789".to_owned()));
+        fs_err::write(folder.file(), "0123456789a").unwrap();
+        assert_eq!(
+            folder.read(),
+            failed(Code::TooLarge, "has 11 bytes; at most 10 are read")
+        );
+    }
+
+    #[test]
+    fn test_the_first_bad_byte_is_shown() {
+        let folder = Folder::new();
+        fs_err::write(folder.file(), b"a: \xc3\xa4\nb: \xe4").unwrap();
+        let unread = read(&folder.root(), Utf8Path::new("apps/web/app.yaml"), 10).unwrap_err();
+        assert_eq!(
+            unread.diagnostic.message,
+            "byte 0xe4 at line 2, column 4 is not UTF-8"
+        );
+        let span = unread.diagnostic.labels[0].span;
+        assert_eq!(&unread.text.unwrap()[span.start..span.end], "\u{fffd}");
+    }
+
+    #[test]
+    fn test_a_file_is_replaced_as_a_whole_where_it_really_is() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = Folder::new();
+        let shared = folder.root().join("shared.yaml");
+        fs_err::write(&shared, "a: 1").unwrap();
+        fs_err::set_permissions(&shared, std::fs::Permissions::from_mode(0o640)).unwrap();
+        symlink("../../shared.yaml", folder.file()).unwrap();
+        let prepare =
+            |before| Replacement::prepare(&folder.root(), Utf8Path::new("apps/web/app.yaml"), before, "b: 2");
+        assert!(
+            prepare("a: 2")
+                .unwrap_err()
+                .to_string()
+                .contains("changed meanwhile")
+        );
+        let replacement = prepare("a: 1").unwrap();
+        assert_eq!(folder.read(), Ok("a: 1".to_owned()));
+        replacement.finish().unwrap();
+        assert_eq!(folder.read(), Ok("b: 2".to_owned()));
+        assert!(folder.file().is_symlink());
+        assert_eq!(
+            fs_err::metadata(&shared).unwrap().permissions().mode() & 0o777,
+            0o640
+        );
+        assert_eq!(
+            folder.root().read_dir_utf8().unwrap().count(),
+            2,
+            "nothing is left over"
+        );
+    }
+
+    #[test]
+    fn test_changed_files_are_not_read_from_the_disk() {
+        let folder = Folder::new();
+        let changed = Sources::from([("apps/web/app.yaml".into(), "b: 2".to_owned())]);
+        let root = folder.root();
+        let files = Files::below(&root).with_changed(&changed);
+        assert_eq!(files.read(Utf8Path::new("apps/web/app.yaml")).unwrap(), "b: 2");
+        assert!(files.read(Utf8Path::new("apps/db/app.yaml")).is_err());
+    }
+}

@@ -1,0 +1,244 @@
+//! Reading applications, with what an environment overrides, and the files they name.
+
+use std::collections::BTreeSet;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde_json::{Map, Value as Json};
+
+use super::{Claim, Loader, folders};
+use crate::config::app::App;
+use crate::config::environment::Environment;
+use crate::config::mask;
+use crate::config::mend::suggest;
+use crate::config::read::{self, Context, Mention, Mentioned, Parts, Platform};
+use crate::config::source::{ChartValues, Upstream};
+use crate::config::tree::Value;
+use crate::diag::{Certainty, Code, Diagnostic, Span};
+use crate::names::AppName;
+
+/// File of an application in its folder.
+const FILE: &str = "app.yaml";
+
+/// The place of a problem with a folder.
+const NOWHERE: Span = Span { start: 0, end: 0 };
+
+/// Helm's limit for the name of a release (`helm.sh/helm/v3/pkg/chartutil`, `maxNameLen`).
+const RELEASE_NAME_LIMIT: usize = 53;
+
+impl Loader<'_> {
+    /// Folders under `apps/`; those with an impossible name are reported.
+    pub(super) fn app_names(&mut self) -> Vec<AppName> {
+        let mut names = Vec::new();
+        for folder in folders(&self.root.join("apps")).unwrap_or_default() {
+            match AppName::new(folder.as_str()) {
+                Ok(name) => names.push(name),
+                Err(error) => {
+                    let message = format!("the folder apps/{folder} can't be an application: {error}");
+                    let path = Utf8Path::new("apps").join(&folder);
+                    self.diagnostics
+                        .push(Diagnostic::new(Code::Malformed, message).at(&path, NOWHERE, ""));
+                }
+            }
+        }
+        names
+    }
+
+    /// Says which folders below `environments/<name>/apps` override nothing.
+    pub(super) fn check_override_folders(&mut self, environment: &Utf8Path, read: Option<&Environment>) {
+        let Some(read) = read else { return };
+        let directory = environment.join("apps");
+        for folder in folders(&self.root.join(&directory)).unwrap_or_default() {
+            if !read.apps.iter().any(|app| app.as_str() == folder) {
+                let path = directory.join(&folder);
+                let message =
+                    format!("{path} overrides an application that does not run in this environment");
+                let help = format!("add `{folder}` to `apps` of environment.yaml, or remove the folder");
+                self.diagnostics.push(
+                    Diagnostic::new(Code::UnknownApp, message)
+                        .at(&path, NOWHERE, "")
+                        .with_help(help),
+                );
+            }
+        }
+    }
+
+    /// Reads one application as it is in the environment whose folder is `environment`. `platform` is given when it
+    /// runs there.
+    pub(super) fn app(
+        &mut self,
+        name: &AppName,
+        environment: &Utf8Path,
+        platform: Option<Platform<'_>>,
+    ) -> Option<App> {
+        let directory = Utf8Path::new("apps").join(name.as_str());
+        let context = Context {
+            folder: name,
+            directory: &directory,
+            platform,
+            today: self.today,
+        };
+        let replaced = self.overridden(&environment.join("apps").join(name.as_str()), context);
+        let (parts, mut mentions) = self.file_with_mentions(&directory.join(FILE), |node, findings| {
+            read::app(node, findings, context, &replaced.keys)
+        });
+        mentions.retain(|mention| !replaced.keys.contains(mention.what.key()));
+        mentions.extend(replaced.mentions);
+        let mut app = replaced.parts.or(parts?).into_app(name.clone())?;
+        self.check_files(&mut app, &mentions);
+        if platform.is_some() {
+            self.check_operability(&app, &mentions);
+            let claims = mentions.into_iter().map(|mention| Claim {
+                app: name.clone(),
+                mention,
+            });
+            self.claims.extend(claims);
+        }
+        Some(app)
+    }
+
+    /// What the environment replaces, nothing where it has no file.
+    fn overridden(&mut self, directory: &Utf8Path, context: Context<'_>) -> Override {
+        if context.platform.is_none() || !self.root.join(directory).is_dir() {
+            return Override::default();
+        }
+        let context = Context { directory, ..context };
+        let mut keys = BTreeSet::new();
+        let (parts, mentions) = self.file_with_mentions(&directory.join(FILE), |node, findings| {
+            keys = read::keys(node);
+            read::app_override(node, findings, context)
+        });
+        Override {
+            parts: parts.unwrap_or_default(),
+            keys,
+            mentions,
+        }
+    }
+
+    /// Whether the files are there that the application names; reads the values of its chart.
+    fn check_files(&mut self, app: &mut App, mentions: &[Mention]) {
+        for mention in mentions {
+            match mention.what {
+                Mentioned::Manifests => self.check_manifests(mention),
+                Mentioned::Chart => self.check_chart(mention),
+                Mentioned::Values => {
+                    if let Some(values) = values_of(app) {
+                        values.content = self.values(mention).unwrap_or_default();
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn check_manifests(&mut self, mention: &Mention) {
+        let path = Utf8Path::new(&mention.name);
+        if has_yaml(&self.root.join(path)) {
+            return;
+        }
+        let beside = path.parent().unwrap_or(path);
+        let others = folders_with_yaml(&self.root.join(beside));
+        let message = format!("{path} has no `.yaml` file");
+        let mut diagnostic = at(mention, Code::NoManifests, message);
+        let written = path.file_name().unwrap_or_default();
+        suggest(
+            &mut diagnostic,
+            written,
+            others.iter().map(String::as_str),
+            Certainty::Guess,
+        );
+        self.diagnostics.push(diagnostic);
+    }
+
+    fn check_chart(&mut self, mention: &Mention) {
+        let file = Utf8Path::new(&mention.name).join("Chart.yaml");
+        if !self.root.join(&file).is_file() {
+            let message = format!("{file} is missing");
+            let help = "a chart that is not in this repository needs `repository` and `version`";
+            self.diagnostics
+                .push(at(mention, Code::NoChart, message).with_help(help));
+        }
+    }
+
+    fn values(&mut self, mention: &Mention) -> Option<Map<String, Json>> {
+        let path = Utf8PathBuf::from(&mention.name);
+        if !self.root.join(&path).is_file() {
+            self.diagnostics
+                .push(at(mention, Code::NoChart, format!("{path} is missing")));
+            return None;
+        }
+        self.file(&path, |node, findings| {
+            mask::within(node, &mut findings.secrets);
+            match &node.value {
+                Value::Map(_) => node.to_json().as_object().cloned(),
+                Value::Null => Some(Map::new()),
+                _ => {
+                    findings.report(Code::WrongType, node.span, "values of a chart are a mapping");
+                    None
+                }
+            }
+        })
+    }
+
+    /// What an application must have beyond its declaration.
+    fn check_operability(&mut self, app: &App, mentions: &[Mention]) {
+        let Some(name) = mentions.iter().find(|mention| mention.what == Mentioned::App) else {
+            return;
+        };
+        let runbooks = Utf8Path::new("runbooks").join(app.name.as_str());
+        if !has_file(&self.root.join(&runbooks), &["md"]) {
+            let message = format!("`{}` has no runbook: {runbooks} has no `.md` file", app.name);
+            let help = "say how to deploy it and what to do when it is down";
+            self.diagnostics
+                .push(at(name, Code::NoRunbook, message).with_help(help));
+        }
+        let is_release = matches!(app.source.upstream, Some(Upstream::Helm(_)));
+        if is_release && app.name.as_str().len() > RELEASE_NAME_LIMIT {
+            let message = format!(
+                "a Helm release can't be called `{}`: {RELEASE_NAME_LIMIT} characters are allowed",
+                app.name
+            );
+            self.diagnostics.push(at(name, Code::NameTooLong, message));
+        }
+    }
+}
+
+/// What an environment says of an application.
+#[derive(Default)]
+struct Override {
+    parts: Parts,
+    keys: BTreeSet<String>,
+    mentions: Vec<Mention>,
+}
+
+pub(super) fn at(mention: &Mention, code: Code, message: impl Into<String>) -> Diagnostic {
+    Diagnostic::new(code, message).at(&mention.path, mention.span, "")
+}
+
+fn values_of(app: &mut App) -> Option<&mut ChartValues> {
+    match &mut app.source.upstream {
+        Some(Upstream::Helm(helm)) => helm.values.as_mut(),
+        _ => None,
+    }
+}
+
+fn has_yaml(folder: &Utf8Path) -> bool {
+    has_file(folder, &["yaml", "yml"])
+}
+
+fn has_file(folder: &Utf8Path, extensions: &[&str]) -> bool {
+    let entries = fs_err::read_dir(folder).into_iter().flatten().flatten();
+    entries.into_iter().any(|entry| {
+        entry
+            .path()
+            .extension()
+            .and_then(|extension| extension.to_str())
+            .is_some_and(|extension| extensions.contains(&extension))
+    })
+}
+
+/// Names of the folders in `directory` that hold at least one YAML file.
+fn folders_with_yaml(directory: &Utf8Path) -> Vec<String> {
+    let mut names = folders(directory).unwrap_or_default();
+    names.retain(|name| has_yaml(&directory.join(name)));
+    names
+}

@@ -1,0 +1,81 @@
+//! The manifests of the environment's applications, held to what is declared.
+
+use camino::Utf8Path;
+
+use super::Loader;
+use crate::config::app::App;
+use crate::config::environment::Environment;
+use crate::config::manifests::{Backend, Subject, check_all};
+use crate::config::read::Mentioned;
+use crate::diag::{Label, Span};
+
+impl Loader<'_> {
+    /// Checks the manifests of `apps`. `environment_folder` may hold more of them.
+    pub(super) fn check_manifests_of(
+        &mut self,
+        environment: &Environment,
+        environment_folder: &Utf8Path,
+        apps: &[App],
+    ) {
+        let subjects: Vec<Subject<'_>> = apps
+            .iter()
+            .filter_map(|app| self.subject(app, environment, environment_folder))
+            .collect();
+        for checked in check_all(&subjects) {
+            self.diagnostics.extend(checked.diagnostics);
+            self.sources.extend(checked.sources);
+        }
+    }
+
+    fn subject(
+        &self,
+        app: &App,
+        environment: &Environment,
+        environment_folder: &Utf8Path,
+    ) -> Option<Subject<'_>> {
+        let mentions = |what: Mentioned| {
+            let claims = self.claims.iter().filter(|claim| claim.app == app.name);
+            claims
+                .map(|claim| &claim.mention)
+                .filter(move |mention| mention.what == what)
+        };
+        let declared = mentions(Mentioned::Manifests).next()?;
+        // A chart or somebody else's folder may bring the Services.
+        let hosts = match app.source.upstream {
+            Some(_) => &[],
+            None => app.hosts.as_slice(),
+        };
+        let backends = hosts.iter().filter_map(|host| {
+            let mention = mentions(Mentioned::Host).find(|mention| mention.name == host.name.as_str())?;
+            Some(Backend {
+                service: host.service.clone(),
+                port: host.port,
+                declared: label(&mention.path, mention.span),
+            })
+        });
+        let name = app.name.as_str();
+        Some(Subject {
+            root: self.root,
+            folder: app.source.manifests.clone()?,
+            homes: vec![
+                Utf8Path::new("apps").join(name),
+                environment_folder.join("apps").join(name),
+            ],
+            declared: label(&declared.path, declared.span),
+            app: name.to_owned(),
+            is_cluster_wide: environment.cluster_wide.contains(&app.name),
+            kubernetes: environment.cluster.version.clone(),
+            flux: environment.flux.version.clone(),
+            backends: backends.collect(),
+            login_secrets: app.login.iter().map(|client| client.secret.clone()).collect(),
+        })
+    }
+}
+
+fn label(path: &Utf8Path, span: Span) -> Label {
+    Label {
+        path: path.to_owned(),
+        span,
+        text: String::new(),
+    }
+}

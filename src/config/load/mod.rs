@@ -1,0 +1,261 @@
+//! Reading all files of one environment.
+
+mod agreement;
+mod apps;
+mod manifests;
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use jiff::civil::Date;
+
+use super::app::App;
+use super::environment::Environment;
+use super::file::Files;
+use super::mask;
+use super::people::People;
+use super::read::{self, Findings, Mention, Platform};
+use super::tree::{self, Node};
+use crate::diag::{Code, Diagnostic, Label, Severity, Sources, Span, did_you_mean};
+use crate::names::{AppName, EnvironmentName};
+
+/// Everything that one environment is declared by, without a fault.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Declarations {
+    /// The cluster.
+    pub environment: Environment,
+    /// People and teams.
+    pub people: People,
+    /// The environment's applications, sorted by name.
+    pub apps: Vec<App>,
+}
+
+/// What was read, and what is worth a look.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The declarations.
+    pub declarations: Declarations,
+    /// Problems that stop nothing.
+    pub warnings: Vec<Diagnostic>,
+    /// Texts of the files that were read.
+    pub sources: Sources,
+}
+
+/// The declarations have errors. Shown as a whole by [`crate::diag::to_text`].
+#[derive(Clone, Debug)]
+pub struct Problems {
+    /// All problems of all files, warnings among them, sorted by place.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Texts of the files that were read.
+    pub sources: Sources,
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let errors = self
+            .diagnostics
+            .iter()
+            .filter(|each| each.severity() == Severity::Error)
+            .count();
+        let noun = if errors == 1 { "error" } else { "errors" };
+        write!(formatter, "the declarations have {errors} {noun}")
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// Names of the environments under `root`, sorted. Folders whose names can't be names of environments are left out.
+///
+/// # Errors
+/// When the folder `environments` can't be read.
+pub fn environments(root: &Utf8Path) -> Result<Vec<EnvironmentName>, std::io::Error> {
+    Ok(folders(&root.join("environments"))?
+        .into_iter()
+        .filter_map(|name| EnvironmentName::new(name).ok())
+        .collect())
+}
+
+/// Reads and checks everything that `environment` is declared by, below the folder `root`. `today` decides which
+/// grants have ended.
+///
+/// # Errors
+/// All errors of all files at once.
+pub fn load(root: &Utf8Path, environment: &EnvironmentName, today: Date) -> Result<Loaded, Problems> {
+    load_files(Files::below(root), environment, today)
+}
+
+/// The same for files some of which are not written yet.
+///
+/// # Errors
+/// All errors of all files at once.
+pub fn load_files(files: Files<'_>, environment: &EnvironmentName, today: Date) -> Result<Loaded, Problems> {
+    let mut loader = Loader {
+        root: files.root(),
+        files,
+        today,
+        sources: Sources::new(),
+        diagnostics: Vec::new(),
+        claims: Vec::new(),
+    };
+    let declarations = loader.load(environment);
+    loader
+        .diagnostics
+        .sort_by(|one, other| place(one).cmp(&place(other)));
+    let has_errors = loader
+        .diagnostics
+        .iter()
+        .any(|each| each.severity() == Severity::Error);
+    match declarations {
+        Some(declarations) if !has_errors => Ok(Loaded {
+            declarations,
+            warnings: loader.diagnostics,
+            sources: loader.sources,
+        }),
+        _ => Err(Problems {
+            diagnostics: loader.diagnostics,
+            sources: loader.sources,
+        }),
+    }
+}
+
+/// What diagnostics are sorted by.
+fn place(diagnostic: &Diagnostic) -> (Option<&Label>, Code) {
+    (diagnostic.labels.first(), diagnostic.code)
+}
+
+struct Loader<'root> {
+    root: &'root Utf8Path,
+    files: Files<'root>,
+    today: Date,
+    sources: Sources,
+    diagnostics: Vec<Diagnostic>,
+    claims: Vec<Claim>,
+}
+
+/// What an application of the environment names that has to agree with others, or with files.
+struct Claim {
+    app: AppName,
+    mention: Mention,
+}
+
+impl Loader<'_> {
+    fn load(&mut self, name: &EnvironmentName) -> Option<Declarations> {
+        let folder = Utf8PathBuf::from("environments").join(name.as_str());
+        if !self.root.join(&folder).is_dir() {
+            self.no_such_environment(name);
+            return None;
+        }
+        let people = self.file(&folder.join("people.yaml"), read::people);
+        // What was left out of a faulty file would be reported as unknown everywhere else.
+        let people = people.filter(|_| !self.has_errors());
+        let app_names = self.app_names();
+        let known: BTreeSet<String> = app_names.iter().map(ToString::to_string).collect();
+        let environment = self.file(&folder.join("environment.yaml"), |node, findings| {
+            read::environment(node, findings, name, &known)
+        });
+        let platform = environment.as_ref().zip(people.as_ref());
+        let platform = platform.map(|(environment, people)| Platform { environment, people });
+        self.check_override_folders(&folder, environment.as_ref());
+        let listed: BTreeSet<&AppName> = environment.iter().flat_map(|each| &each.apps).collect();
+        let apps: Vec<App> = app_names
+            .iter()
+            .filter_map(|app| self.app(app, &folder, platform.filter(|_| listed.contains(app))))
+            .filter(|app| listed.contains(&app.name))
+            .collect();
+        let environment = environment?;
+        let disagreements = agreement::check(&self.claims, &environment, &apps);
+        self.diagnostics.extend(disagreements);
+        self.check_manifests_of(&environment, &folder, &apps);
+        Some(Declarations {
+            environment,
+            people: people?,
+            apps,
+        })
+    }
+
+    fn has_errors(&self) -> bool {
+        self.diagnostics
+            .iter()
+            .any(|each| each.severity() == Severity::Error)
+    }
+
+    fn no_such_environment(&mut self, name: &EnvironmentName) {
+        let there = environments(self.root).unwrap_or_default();
+        let names: Vec<&str> = there.iter().map(EnvironmentName::as_str).collect();
+        let mut diagnostic = Diagnostic::new(
+            Code::NoSuchEnvironment,
+            format!("environment `{name}` has no folder under environments/"),
+        );
+        diagnostic.help = match did_you_mean(name.as_str(), names.iter().copied()) {
+            Some(near) => Some(format!("did you mean `{near}`?")),
+            None if names.is_empty() => Some(format!(
+                "there is none in {}; run lotse in the platform's repository, or name it with `-C`",
+                self.root
+            )),
+            None => Some(format!("there are: {}", names.join(", "))),
+        };
+        self.diagnostics.push(diagnostic);
+    }
+
+    /// Reads one file; whatever is wrong with it is noted.
+    fn file<T>(
+        &mut self,
+        path: &Utf8Path,
+        read: impl FnOnce(&Node, &mut Findings<'_>) -> Option<T>,
+    ) -> Option<T> {
+        self.file_with_mentions(path, read).0
+    }
+
+    /// Reads one file, and gives what it names that has to agree with others.
+    fn file_with_mentions<T>(
+        &mut self,
+        path: &Utf8Path,
+        read: impl FnOnce(&Node, &mut Findings<'_>) -> Option<T>,
+    ) -> (Option<T>, Vec<Mention>) {
+        let text = match self.files.read(path) {
+            Ok(text) => text,
+            Err(unread) => {
+                let shown = unread.text.as_deref().map(mask::over_lines);
+                self.sources.extend(shown.map(|shown| (path.to_owned(), shown)));
+                self.diagnostics.push(unread.diagnostic);
+                return (None, Vec::new());
+            }
+        };
+        let mut findings = Findings::new(path, &text);
+        let (value, shown) = match tree::parse(&text) {
+            Ok(node) => {
+                let value = read(&node, &mut findings);
+                (value, mask::over(&text, &findings.secrets))
+            }
+            Err(error) => {
+                let span = error.span.unwrap_or(Span { start: 0, end: 0 });
+                findings.report(error.code, span, error.message);
+                (None, mask::over_lines(&text))
+            }
+        };
+        let Findings {
+            mut diagnostics,
+            mentions,
+            ..
+        } = findings;
+        self.diagnostics.append(&mut diagnostics);
+        self.sources.insert(path.to_owned(), shown);
+        (value, mentions)
+    }
+}
+
+/// Names of the folders in `directory`, sorted, hidden ones left out.
+fn folders(directory: &Utf8Path) -> Result<Vec<String>, std::io::Error> {
+    let mut names = Vec::new();
+    for entry in fs_err::read_dir(directory)? {
+        let entry = entry?;
+        if let (true, Ok(name)) = (entry.path().is_dir(), entry.file_name().into_string())
+            && !name.starts_with('.')
+        {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}

@@ -1,0 +1,37 @@
+//! Text to validated declarations: the one room that knows the YAML crate.
+//!
+//! [`load()`] reads everything one environment is declared by and reports all problems of all files at once.
+
+pub mod yaml;
+
+mod app;
+mod environment;
+pub mod file;
+mod load;
+mod manifests;
+mod mask;
+mod mend;
+mod network;
+mod people;
+mod read;
+mod setting;
+mod source;
+mod trap;
+mod tree;
+
+pub use app::{
+    App, ContainerDefaults, Grant, Host, LoginClient, PodSecurity, Quota, Resources, RoleHolders, Subject,
+};
+pub use environment::{
+    Admin, Cluster, ControlPlane, Dns, DnsProvider, Encryption, Environment, EnvironmentOutline, Flux,
+    FluxInstall, Gateway, Git, GitHub, GitMode, Identity, Management, ResolvedEnvironment, Rfc2136, Stack,
+    TsigAlgorithm, TsigKey, WorkerGroup,
+};
+pub use load::{Declarations, Loaded, Problems, environments, load, load_files};
+pub use manifests::{ManifestOutline, manifest_outlines};
+pub use network::{Network, NetworkPeer, NetworkRule};
+pub use people::{People, Person, Team};
+pub use setting::{EnvName, MissingSettings, SecretSetting, Setting};
+pub use source::{
+    Chart, ChartValues, GitFolder, GitReference, Helm, OciFolder, OciReference, Source, Upstream,
+};

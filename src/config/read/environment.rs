@@ -1,0 +1,497 @@
+//! `environment.yaml`.
+
+use std::collections::BTreeSet;
+
+use camino::Utf8PathBuf;
+use serde_json::{Map, Value as Json};
+
+use super::check_kind;
+use super::fields::{Fields, Findings, list, mapping, not_empty, unique};
+use super::scalar::{
+    boolean, check_url, choice, formed, host, inner_path, malformed, name, number, secret, setting, text,
+    url_setting,
+};
+use crate::config::environment::{
+    Admin, Cluster, ControlPlane, Dns, DnsProvider, Encryption, Environment, Flux, FluxInstall, Gateway, Git,
+    GitHub, GitMode, Identity, Management, Rfc2136, Stack, TsigAlgorithm, TsigKey, WorkerGroup,
+};
+use crate::config::mask;
+use crate::config::mend::{scalar, suggest};
+use crate::config::tree::{Node, Value};
+use crate::diag::{Certainty, Code};
+use crate::names::{AppName, DomainName, EnvironmentName, NamespaceName};
+
+/// Schemes of an address that a program talks to.
+const WEB: &[&str] = &["https", "http"];
+
+/// Variables of the cluster class that are set from other keys.
+const OWN_VARIABLES: [(&str, &str); 2] = [
+    ("certSANs", "cluster.apiServer.certSANs"),
+    ("oidcConfig", "identity"),
+];
+
+/// Reads the file of the environment in `folder`. `apps` are the applications that there are.
+pub(in crate::config) fn environment(
+    node: &Node,
+    findings: &mut Findings<'_>,
+    folder: &EnvironmentName,
+    apps: &BTreeSet<String>,
+) -> Option<Environment> {
+    mapping(node, findings, |fields| {
+        check_kind(fields, "Environment");
+        let own_name = fields.required("name", |node, findings| {
+            same_as_folder(node, findings, folder.as_str())
+        });
+        let lab = fields.optional("lab", name);
+        let domain = fields.required("domain", |node, findings| {
+            Some((node.span, name::<DomainName>(node, findings)?))
+        });
+        let management = fields.required("management", management);
+        let cluster = fields.required("cluster", cluster);
+        let git = fields.required("git", |node, findings| git(node, findings, folder));
+        let flux = fields.required("flux", flux);
+        let identity = fields.required("identity", identity);
+        let dns = fields.required("dns", dns);
+        let roles = fields.optional("roles", |node, findings| unique(node, findings, text));
+        let gateway = fields.optional("gateway", gateway);
+        let encryption = fields.optional("secrets", encryption);
+        let listed = fields.required("apps", |node, findings| listed_apps(node, findings, apps));
+        let cluster_wide = fields.optional("clusterWide", |node, findings| {
+            cluster_wide(node, findings, listed.as_deref().unwrap_or_default())
+        });
+        let ((span, domain), dns) = (domain?, dns?);
+        check_zone(fields.findings, span, &domain, &dns.zone);
+        own_name?;
+        Some(Environment {
+            name: folder.clone(),
+            lab,
+            domain,
+            management: management?,
+            cluster: cluster?,
+            git: git?,
+            flux: flux?,
+            identity: identity?,
+            dns,
+            roles: roles.unwrap_or_default(),
+            gateway,
+            encryption,
+            cluster_wide: cluster_wide.unwrap_or_default(),
+            apps: listed?,
+        })
+    })
+}
+
+/// Says when `name` is not the name of the folder.
+pub(super) fn same_as_folder(node: &Node, findings: &mut Findings<'_>, folder: &str) -> Option<()> {
+    let written = text(node, findings)?;
+    if written != folder {
+        let message = format!("`{written}` is declared in the folder `{folder}`");
+        let diagnostic = findings.report(Code::WrongFolder, node.span, message);
+        diagnostic.help = Some(format!("write `name: {folder}`"));
+        diagnostic.mend(scalar(folder), Certainty::Certain);
+    }
+    Some(())
+}
+
+fn check_zone(findings: &mut Findings<'_>, span: crate::diag::Span, domain: &DomainName, zone: &DomainName) {
+    let is_inside = domain == zone
+        || domain
+            .as_str()
+            .strip_suffix(zone.as_str())
+            .is_some_and(|rest| rest.ends_with('.'));
+    if !is_inside {
+        let message = format!("`{domain}` is not in the zone `{zone}` of `dns.zone`");
+        findings.report(Code::DomainOutsideZone, span, message);
+    }
+}
+
+fn listed_apps(node: &Node, findings: &mut Findings<'_>, apps: &BTreeSet<String>) -> Option<Vec<AppName>> {
+    unique(node, findings, |item, findings| {
+        let app = name::<AppName>(item, findings)?;
+        if apps.contains(app.as_str()) {
+            return Some(app);
+        }
+        let message = format!("application `{app}` has no folder under apps/");
+        let diagnostic = findings.report(Code::UnknownApp, item.span, message);
+        let known = apps.iter().map(String::as_str);
+        suggest(diagnostic, app.as_str(), known, Certainty::Guess);
+        None
+    })
+}
+
+/// Applications of the environment.
+fn cluster_wide(node: &Node, findings: &mut Findings<'_>, listed: &[AppName]) -> Option<Vec<AppName>> {
+    unique(node, findings, |item, findings| {
+        let app = name::<AppName>(item, findings)?;
+        if listed.contains(&app) {
+            return Some(app);
+        }
+        let message = format!("application `{app}` does not run in this environment");
+        let diagnostic = findings.report(Code::UnknownApp, item.span, message);
+        let known = listed.iter().map(AppName::as_str);
+        suggest(diagnostic, app.as_str(), known, Certainty::Guess);
+        None
+    })
+}
+
+fn gateway(node: &Node, findings: &mut Findings<'_>) -> Option<Gateway> {
+    mapping(node, findings, |fields| {
+        let class = fields.required("class", word);
+        let issuer = fields.required("issuer", word);
+        Some(Gateway {
+            class: class?,
+            issuer: issuer?,
+        })
+    })
+}
+
+fn encryption(node: &Node, findings: &mut Findings<'_>) -> Option<Encryption> {
+    mapping(node, findings, |fields| {
+        let age = fields.required("age", |node, findings| {
+            let recipients = unique(node, findings, age_recipient)?;
+            not_empty(node, findings, &recipients);
+            Some(recipients)
+        });
+        Some(Encryption { age: age? })
+    })
+}
+
+/// A Bech32 text with the prefix of age's X25519 recipients (age-encryption.org/v1).
+fn age_recipient(node: &Node, findings: &mut Findings<'_>) -> Option<String> {
+    let written = text(node, findings)?;
+    if written.to_ascii_uppercase().starts_with("AGE-SECRET-KEY-") {
+        let message = "this is a secret key, not a recipient";
+        findings.report(Code::SecretInFile, node.span, message).help =
+            Some("make a new key: this one is in Git now. A recipient begins with age1".into());
+        return None;
+    }
+    let is_recipient = |text: &str| {
+        const LENGTH: usize = 62;
+        text.len() == LENGTH
+            && text.strip_prefix("age1").is_some_and(|rest| {
+                rest.bytes()
+                    .all(|byte| b"qpzry9x8gf2tvdw0s3jn54khce6mua7l".contains(&byte))
+            })
+    };
+    if is_recipient(&written) {
+        return Some(written);
+    }
+    malformed(
+        node,
+        findings,
+        &format!("`{written}` is not an age recipient such as age1… with 62 characters"),
+    )
+}
+
+fn management(node: &Node, findings: &mut Findings<'_>) -> Option<Management> {
+    mapping(node, findings, |fields| {
+        let kubeconfig = fields.optional("kubeconfig", setting);
+        let context = fields.required("context", text);
+        let namespace = fields.required("namespace", name::<NamespaceName>);
+        Some(Management {
+            kubeconfig,
+            context: context?,
+            namespace: namespace?,
+        })
+    })
+}
+
+fn cluster(node: &Node, findings: &mut Findings<'_>) -> Option<Cluster> {
+    mapping(node, findings, |fields| {
+        let cluster_name = fields.required("name", name);
+        let stack = fields.required("stack", stack);
+        let version = fields.required("version", |node, findings| {
+            let version = formed(node, findings, is_kubernetes_version, "a version such as v1.36.3")?;
+            if let Some(stack) = &stack {
+                check_minor_version(node, findings, &version, stack);
+            }
+            Some(version)
+        });
+        let control_plane = fields.optional("controlPlane", control_plane);
+        let workers = fields.optional("workers", |node, findings| list(node, findings, worker_group));
+        let cert_sans = fields.optional("apiServer", api_server);
+        let variables = fields.optional("variables", variables);
+        Some(Cluster {
+            name: cluster_name?,
+            stack: stack?,
+            version: version?,
+            control_plane: control_plane.unwrap_or_default(),
+            workers: workers.unwrap_or_default(),
+            cert_sans: cert_sans.unwrap_or_default(),
+            variables: variables.unwrap_or_default(),
+        })
+    })
+}
+
+fn check_minor_version(node: &Node, findings: &mut Findings<'_>, version: &str, stack: &Stack) {
+    if !version.starts_with(&format!("v{}.", stack.kubernetes)) {
+        let message = format!(
+            "`{version}` is not a patch release of the stack's Kubernetes {}",
+            stack.kubernetes
+        );
+        findings.report(Code::VersionOutsideStack, node.span, message);
+    }
+}
+
+fn is_kubernetes_version(text: &str) -> bool {
+    text.strip_prefix('v')
+        .is_some_and(|numbers| is_version(numbers, 3))
+}
+
+fn is_version(text: &str, parts: usize) -> bool {
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    text.split('.').count() == parts && text.split('.').all(is_number)
+}
+
+fn stack(node: &Node, findings: &mut Findings<'_>) -> Option<Stack> {
+    mapping(node, findings, |fields| {
+        let provider = fields.required("provider", word);
+        let stack_name = fields.required("name", word);
+        let kubernetes = fields.required("kubernetes", |node, findings| {
+            formed(
+                node,
+                findings,
+                |text| is_version(text, 2),
+                "a minor version such as \"1.36\"",
+            )
+        });
+        let release = fields.required("release", word);
+        let provider_release = fields.optional("providerRelease", boolean);
+        Some(Stack {
+            provider: provider?,
+            name: stack_name?,
+            kubernetes: kubernetes?,
+            release: release?,
+            provider_release: provider_release.unwrap_or(false),
+        })
+    })
+}
+
+/// Lower-case letters, digits, dots and hyphens: what may become part of an object's name.
+fn word(node: &Node, findings: &mut Findings<'_>) -> Option<String> {
+    name::<DomainName>(node, findings).map(|name| name.to_string())
+}
+
+fn control_plane(node: &Node, findings: &mut Findings<'_>) -> Option<ControlPlane> {
+    mapping(node, findings, |fields| {
+        let replicas = fields.optional("replicas", number::<u32>);
+        let flavor = fields.optional("flavor", text);
+        Some(ControlPlane { replicas, flavor })
+    })
+}
+
+fn worker_group(node: &Node, findings: &mut Findings<'_>) -> Option<WorkerGroup> {
+    mapping(node, findings, |fields| {
+        let group_name = fields.required("name", word);
+        let class = fields.optional("class", text);
+        let replicas = fields.required("replicas", number::<u32>);
+        let flavor = fields.optional("flavor", text);
+        let group_name = group_name?;
+        Some(WorkerGroup {
+            class: class.unwrap_or_else(|| "default-worker".into()),
+            name: group_name,
+            replicas: replicas?,
+            flavor,
+        })
+    })
+}
+
+fn api_server(node: &Node, findings: &mut Findings<'_>) -> Option<Vec<String>> {
+    mapping(node, findings, |fields| {
+        Some(
+            fields
+                .optional("certSANs", |node, findings| unique(node, findings, host))
+                .unwrap_or_default(),
+        )
+    })
+}
+
+fn variables(node: &Node, findings: &mut Findings<'_>) -> Option<Map<String, Json>> {
+    let Value::Map(fields) = &node.value else {
+        findings.wrong_type(node, "a mapping");
+        return None;
+    };
+    for (index, (key, _)) in fields.iter().enumerate() {
+        if let Some((first, _)) = fields[..index].iter().find(|(other, _)| other.name == key.name) {
+            super::fields::duplicate_key(findings, key, first);
+        }
+        if let Some((own, origin)) = OWN_VARIABLES.iter().find(|(own, _)| *own == key.name) {
+            let message = format!("variable `{own}` is set from `{origin}`");
+            findings.report(Code::ReservedName, key.span, message);
+        }
+    }
+    mask::within(node, &mut findings.secrets);
+    node.to_json().as_object().cloned()
+}
+
+fn git(node: &Node, findings: &mut Findings<'_>, environment: &EnvironmentName) -> Option<Git> {
+    let modes = [("push", GitMode::Push), ("pull-request", GitMode::PullRequest)];
+    mapping(node, findings, |fields| {
+        let url = fields.required("url", |node, findings| {
+            url_setting(node, findings, &["https", "http", "ssh"])
+        });
+        let branch = fields.required("branch", text);
+        let path = fields.required("path", |node, findings| tree_path(node, findings, environment));
+        let mode = fields.required("mode", |node, findings| choice(node, findings, &modes));
+        let username = fields.optional("username", setting);
+        let password = fields.optional("password", secret);
+        Some(Git {
+            url: url?,
+            branch: branch?,
+            path: path?,
+            mode: mode?,
+            username,
+            password,
+        })
+    })
+}
+
+fn tree_path(node: &Node, findings: &mut Findings<'_>, environment: &EnvironmentName) -> Option<Utf8PathBuf> {
+    let path = inner_path(node, findings)?;
+    let wanted = format!("clusters/{environment}");
+    if path.as_str() != wanted {
+        let message = format!("the tree of `{environment}` is rendered into `{wanted}`, not `{path}`");
+        findings.report(Code::WrongGitPath, node.span, message);
+    }
+    Some(path)
+}
+
+fn flux(node: &Node, findings: &mut Findings<'_>) -> Option<Flux> {
+    mapping(node, findings, |fields| {
+        let version = fields.required("version", |node, findings| {
+            formed(
+                node,
+                findings,
+                |text| is_version(text, 3),
+                "a version such as 2.9.4",
+            )
+        });
+        let install = fields.optional("install", flux_install);
+        Some(Flux {
+            version: version?,
+            install,
+        })
+    })
+}
+
+fn flux_install(node: &Node, findings: &mut Findings<'_>) -> Option<FluxInstall> {
+    mapping(node, findings, |fields| {
+        if fields.has("path") {
+            return fields.required("path", inner_path).map(FluxInstall::Path);
+        }
+        let url = fields.required("url", |node, findings| {
+            let url = text(node, findings)?;
+            check_url(&url, node, findings, &["https"]);
+            Some(url)
+        });
+        let sha256 = fields.required("sha256", |node, findings| {
+            let is_digest =
+                |text: &str| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+            formed(node, findings, is_digest, "a SHA-256 of 64 hexadecimal digits")
+        });
+        Some(FluxInstall::Url {
+            url: url?,
+            sha256: sha256?.to_ascii_lowercase(),
+        })
+    })
+}
+
+fn identity(node: &Node, findings: &mut Findings<'_>) -> Option<Identity> {
+    mapping(node, findings, |fields| {
+        let url = fields.required("url", |node, findings| url_setting(node, findings, &["https"]));
+        let realm = fields.required("realm", word);
+        let certificate_authority = fields.optional("certificateAuthority", setting);
+        let admin = fields.required("admin", admin);
+        let github = fields.required("github", github);
+        Some(Identity {
+            url: url?,
+            realm: realm?,
+            certificate_authority,
+            admin: admin?,
+            github: github?,
+        })
+    })
+}
+
+fn admin(node: &Node, findings: &mut Findings<'_>) -> Option<Admin> {
+    mapping(node, findings, |fields| {
+        let username = fields.required("username", setting);
+        let password = fields.required("password", secret);
+        Some(Admin {
+            username: username?,
+            password: password?,
+        })
+    })
+}
+
+fn github(node: &Node, findings: &mut Findings<'_>) -> Option<GitHub> {
+    mapping(node, findings, |fields| {
+        let organisation = fields.required("organisation", name);
+        let client_id = fields.required("clientId", setting);
+        let client_secret = fields.required("clientSecret", secret);
+        let url = optional_url(fields, "url");
+        let api_url = optional_url(fields, "apiUrl");
+        Some(GitHub {
+            organisation: organisation?,
+            client_id: client_id?,
+            client_secret: client_secret?,
+            url,
+            api_url,
+        })
+    })
+}
+
+fn optional_url(fields: &mut Fields<'_, '_, '_>, key: &'static str) -> Option<crate::config::Setting> {
+    fields.optional(key, |node, findings| url_setting(node, findings, WEB))
+}
+
+fn dns(node: &Node, findings: &mut Findings<'_>) -> Option<Dns> {
+    mapping(node, findings, |fields| {
+        let zone = fields.required("zone", name::<DomainName>);
+        let provider = if fields.has("designate") {
+            fields.required("designate", designate)
+        } else {
+            fields.required("rfc2136", rfc2136).map(DnsProvider::Rfc2136)
+        };
+        Some(Dns {
+            zone: zone?,
+            provider: provider?,
+        })
+    })
+}
+
+fn designate(node: &Node, findings: &mut Findings<'_>) -> Option<DnsProvider> {
+    mapping(node, findings, |fields| {
+        let cloud = fields.required("cloud", text);
+        Some(DnsProvider::Designate { cloud: cloud? })
+    })
+}
+
+fn rfc2136(node: &Node, findings: &mut Findings<'_>) -> Option<Rfc2136> {
+    mapping(node, findings, |fields| {
+        let server = fields.required("server", setting);
+        let key = fields.required("key", tsig_key);
+        Some(Rfc2136 {
+            server: server?,
+            key: key?,
+        })
+    })
+}
+
+fn tsig_key(node: &Node, findings: &mut Findings<'_>) -> Option<TsigKey> {
+    let algorithms = [
+        ("hmac-sha256", TsigAlgorithm::HmacSha256),
+        ("hmac-sha384", TsigAlgorithm::HmacSha384),
+        ("hmac-sha512", TsigAlgorithm::HmacSha512),
+    ];
+    mapping(node, findings, |fields| {
+        let key_name = fields.required("name", setting);
+        let algorithm = fields.required("algorithm", |node, findings| choice(node, findings, &algorithms));
+        let secret = fields.required("secret", secret);
+        Some(TsigKey {
+            name: key_name?,
+            algorithm: algorithm?,
+            secret: secret?,
+        })
+    })
+}

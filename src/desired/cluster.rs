@@ -1,0 +1,122 @@
+//! The workload cluster as the management cluster knows it.
+
+use serde_json::{Value, json};
+
+use super::{KUBECTL_CLIENT, Manifest, OIDC_PREFIX, marked};
+use crate::config::{Environment, Stack, WorkerGroup};
+
+/// Variables of the SCS cluster stacks for `OpenStack` that name the machines' flavors.
+const CONTROL_PLANE_FLAVOR: &str = "controlPlaneFlavor";
+const WORKER_FLAVOR: &str = "workerFlavor";
+
+/// Namespace, `ClusterStack`, `Cluster`.
+pub(super) fn objects<Key>(environment: &Environment<String, Key>) -> Vec<Manifest> {
+    let namespace = environment.management.namespace.as_str();
+    vec![
+        marked(environment, ("v1", "Namespace"), namespace, json!({})),
+        cluster_stack(environment).in_namespace(namespace),
+        cluster(environment).in_namespace(namespace),
+    ]
+}
+
+fn cluster_stack<Key>(environment: &Environment<String, Key>) -> Manifest {
+    let stack = &environment.cluster.stack;
+    let spec = json!({
+        "provider": stack.provider,
+        "name": stack.name,
+        "kubernetesVersion": stack.kubernetes,
+        "channel": channel(stack),
+        "versions": [stack.release],
+        "autoSubscribe": false,
+        "noProvider": !stack.provider_release,
+    });
+    let name = format!(
+        "{}-{}-{}",
+        stack.provider,
+        stack.name,
+        stack.kubernetes.replace('.', "-")
+    );
+    marked(
+        environment,
+        ("clusterstack.x-k8s.io/v1alpha1", "ClusterStack"),
+        &name,
+        json!({ "spec": spec }),
+    )
+}
+
+/// CSO's channel: releases `v1`, `v2` are stable, anything else (`v0-sha.abc`) is custom.
+fn channel(stack: &Stack) -> &'static str {
+    let is_stable = stack
+        .release
+        .strip_prefix('v')
+        .is_some_and(|number| number.parse::<u32>().is_ok());
+    if is_stable { "stable" } else { "custom" }
+}
+
+fn cluster<Key>(environment: &Environment<String, Key>) -> Manifest {
+    let cluster = &environment.cluster;
+    let mut topology = json!({
+        "classRef": { "name": cluster.stack.class_name() },
+        "version": cluster.version,
+    });
+    if let Some(replicas) = cluster.control_plane.replicas {
+        topology["controlPlane"] = json!({ "replicas": replicas });
+    }
+    if !cluster.workers.is_empty() {
+        let groups = cluster.workers.iter().map(worker_group).collect::<Value>();
+        topology["workers"] = json!({ "machineDeployments": groups });
+    }
+    topology["variables"] = variables(environment);
+    let kind = ("cluster.x-k8s.io/v1beta2", "Cluster");
+    marked(
+        environment,
+        kind,
+        cluster.name.as_str(),
+        json!({ "spec": { "topology": topology } }),
+    )
+}
+
+/// The flavor of one group is a variable of the class that the group overrides.
+fn worker_group(group: &WorkerGroup) -> Value {
+    let mut topology = json!({ "class": group.class, "name": group.name, "replicas": group.replicas });
+    if let Some(flavor) = &group.flavor {
+        let overrides = [variable(WORKER_FLAVOR, &json!(flavor))];
+        topology["variables"] = json!({ "overrides": overrides });
+    }
+    topology
+}
+
+/// Never empty: the API refuses an empty list here, and `oidcConfig` is always set. A variable that is declared as such
+/// wins over one that follows from another key, since the API refuses two of the same name.
+fn variables<Key>(environment: &Environment<String, Key>) -> Value {
+    let cluster = &environment.cluster;
+    let names = (!cluster.cert_sans.is_empty()).then(|| ("certSANs", json!(cluster.cert_sans)));
+    let flavor = cluster.control_plane.flavor.as_ref();
+    let following = [
+        names,
+        flavor.map(|flavor| (CONTROL_PLANE_FLAVOR, json!(flavor))),
+        Some(("oidcConfig", oidc(environment))),
+    ];
+    let following = following.into_iter().flatten();
+    let following = following.filter(|(name, _)| !cluster.variables.contains_key(*name));
+    let declared = cluster.variables.iter();
+    following
+        .map(|(name, value)| variable(name, &value))
+        .chain(declared.map(|(name, value)| variable(name, value)))
+        .collect()
+}
+
+fn variable(name: &str, value: &Value) -> Value {
+    json!({ "name": name, "value": value })
+}
+
+fn oidc<Key>(environment: &Environment<String, Key>) -> Value {
+    json!({
+        "clientID": KUBECTL_CLIENT,
+        "issuerURL": environment.identity.issuer(),
+        "usernameClaim": "preferred_username",
+        "groupsClaim": "groups",
+        "usernamePrefix": OIDC_PREFIX,
+        "groupsPrefix": OIDC_PREFIX,
+    })
+}

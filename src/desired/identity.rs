@@ -1,0 +1,91 @@
+//! The desired realm: what `surface::keycloak` compares with the server. No secret is in it.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+/// Everything lotse declares in one Keycloak realm.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Realm {
+    /// Name of the realm.
+    pub name: String,
+    /// The GitHub identity provider.
+    pub github: IdentityProvider,
+    /// Groups, sorted by name.
+    pub groups: Vec<Group>,
+    /// Members, sorted by login.
+    pub members: Vec<Member>,
+    /// OIDC clients, sorted by client id.
+    pub clients: Vec<Client>,
+}
+
+/// Keycloak's `github` identity provider. Its client secret comes beside it, never in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IdentityProvider {
+    /// Alias in the realm; part of the redirect address (`github`).
+    pub alias: String,
+    /// Client id of the OAuth application at GitHub (or at the forge in its place).
+    pub client_id: String,
+    /// Base address of the forge when it is not github.com (GitHub Enterprise, the lab's Gitea).
+    pub base_url: Option<String>,
+    /// Address of its API when it is not api.github.com.
+    pub api_url: Option<String>,
+}
+
+/// A realm group. Its name is what arrives in the `groups` claim (`SovereignCloudStack:monitoring-admin`).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Group {
+    /// Name, without slashes.
+    pub name: String,
+    /// One sentence for people who look at the console.
+    pub description: String,
+}
+
+/// A person, linked to the forge by numeric id so that a renamed or re-registered login can't inherit rights.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Member {
+    /// Login at the forge as its owner writes it. Keycloak's user name is the same in lower case.
+    pub login: String,
+    /// Numeric id at the forge.
+    pub id: u64,
+    /// First and last name as people.yaml has it.
+    pub name: String,
+    /// Names of the groups, sorted.
+    pub groups: Vec<String>,
+}
+
+/// An OIDC client.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Client {
+    /// Client id.
+    pub client_id: String,
+    /// One sentence.
+    pub description: String,
+    /// Public (PKCE, no secret) or confidential.
+    pub kind: ClientKind,
+    /// Allowed redirect addresses, sorted.
+    pub redirect_uris: Vec<String>,
+    /// Client roles and the groups that have them (`*` in a declaration is resolved before).
+    pub roles: BTreeMap<String, Vec<String>>,
+}
+
+/// Whether a client can keep a secret, and where the secret goes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase", tag = "type")]
+pub enum ClientKind {
+    /// A program on a person's machine, such as kubectl with kubelogin.
+    Public,
+    /// A server; Keycloak generates its secret, lotse carries it into the cluster.
+    #[serde(rename_all = "camelCase")]
+    Confidential {
+        /// Namespace of the Secret.
+        namespace: String,
+        /// Name of the Secret.
+        secret: String,
+    },
+}

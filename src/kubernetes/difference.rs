@@ -1,0 +1,120 @@
+//! Which fields of an object differ. Pure.
+
+use std::collections::BTreeSet;
+
+use kube::api::DynamicObject;
+use serde_json::Value;
+
+use crate::plan::FieldChange;
+
+/// What the server writes into every object by itself.
+const WRITTEN_BY_SERVER: [&str; 5] = [
+    "managedFields",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "uid",
+];
+
+/// What differs between two states of one object, apart from status and what the server writes by itself.
+/// Values of Secrets are masked.
+pub(super) fn between(before: &DynamicObject, after: &DynamicObject) -> Vec<FieldChange> {
+    let is_secret = after.types.as_ref().is_some_and(|types| types.kind == "Secret");
+    field_changes(&comparable(before), &comparable(after), is_secret)
+}
+
+fn comparable(object: &DynamicObject) -> Value {
+    let mut value = serde_json::to_value(object).unwrap_or_default();
+    if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.retain(|key, _| !WRITTEN_BY_SERVER.contains(&key.as_str()));
+    }
+    if let Some(object) = value.as_object_mut() {
+        object.remove("status");
+    }
+    value
+}
+
+/// Leaves that differ, in the order of their paths. With `masked`, values are shown as `***`.
+fn field_changes(before: &Value, after: &Value, masked: bool) -> Vec<FieldChange> {
+    let mut changes = Vec::new();
+    collect(String::new(), Some(before), Some(after), &mut changes);
+    if masked {
+        let values = changes
+            .iter_mut()
+            .flat_map(|change| [&mut change.before, &mut change.after]);
+        values.flatten().for_each(|value| "***".clone_into(value));
+    }
+    changes
+}
+
+fn collect(path: String, before: Option<&Value>, after: Option<&Value>, changes: &mut Vec<FieldChange>) {
+    if before == after {
+        return;
+    }
+    if let (Some(Value::Object(before)), Some(Value::Object(after))) = (before, after) {
+        let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+        for key in keys {
+            let inner = if path.is_empty() {
+                key.clone()
+            } else {
+                format!("{path}.{key}")
+            };
+            collect(inner, before.get(key), after.get(key), changes);
+        }
+        return;
+    }
+    changes.push(FieldChange {
+        path,
+        before: before.map(Value::to_string),
+        after: after.map(Value::to_string),
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(value: Value) -> DynamicObject {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn test_changes_name_leaves_and_leave_out_what_the_server_writes() {
+        let before = object(json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "status": {"replicas": 1},
+            "metadata": {"name": "a", "uid": "1", "resourceVersion": "1"},
+            "spec": {"replicas": 1, "paused": true},
+        }));
+        let after = object(json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": "a", "uid": "2", "resourceVersion": "2"},
+            "spec": {"replicas": 2},
+        }));
+        let shown: Vec<_> = between(&before, &after)
+            .into_iter()
+            .map(|change| (change.path, change.before, change.after))
+            .collect();
+        assert_eq!(
+            shown,
+            vec![
+                ("spec.paused".into(), Some("true".into()), None),
+                ("spec.replicas".into(), Some("1".into()), Some("2".into())),
+            ]
+        );
+    }
+
+    #[test]
+    fn test_changes_of_a_secret_are_masked() {
+        let secret = |value: &str| {
+            object(json!({
+                "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, "data": {"a": value},
+            }))
+        };
+        let changes = between(&secret("eA=="), &secret("eQ=="));
+        assert_eq!(changes[0].path, "data.a");
+        assert_eq!(changes[0].before.as_deref(), Some("***"));
+        assert_eq!(changes[0].after.as_deref(), Some("***"));
+    }
+}

@@ -1,0 +1,21 @@
+//! Talking to a kube-apiserver: connect, read, plan and apply by server-side apply, wait by watching.
+//!
+//! The management cluster and the workload cluster are both reached through here.
+
+mod apply;
+mod condition;
+mod connect;
+mod difference;
+mod error;
+mod manifests;
+mod read;
+mod reference;
+mod wait;
+
+pub use apply::{ApplyOperation, Ensure, FIELD_MANAGER};
+pub use condition::{Condition, condition, conditions, is_true};
+pub use connect::Cluster;
+pub use error::KubernetesError;
+pub use manifests::read_manifests;
+pub use reference::ObjectReference;
+pub use wait::{Look, Wait, Watched};

@@ -1,0 +1,29 @@
+//! lotse brings up a productive Kubernetes cluster from a Cluster API management cluster, hands it to
+//! Flux, and keeps what surrounds its applications in one Git repository.
+//!
+//! The rooms, lowest floor first; a room uses only rooms of lower floors (`tests/floors.rs` holds that):
+//!
+//! | floor | rooms | what they know |
+//! |---|---|---|
+//! | 0 | [`names`], [`secret`], [`diag`], [`report`], [`causes`] | words, secrets, diagnostics, progress, errors; no I/O |
+//! | 1 | [`config`] | YAML, spans, validated declarations |
+//! | 2 | [`desired`], [`render`] | what should be, and how it is written down |
+//! | 3 | [`plan`] | what separates the desired from the observed |
+//! | 4 | [`kubernetes`], [`surface`] | the systems themselves |
+//! | 5 | [`bootstrap`] | the ordered stages |
+//! | 6 | [`lab`], [`cli`] | the embedded environment; the terminal |
+
+pub mod bootstrap;
+pub mod causes;
+pub mod cli;
+pub mod config;
+pub mod desired;
+pub mod diag;
+pub mod kubernetes;
+pub mod lab;
+pub mod names;
+pub mod plan;
+pub mod render;
+pub mod report;
+pub mod secret;
+pub mod surface;

@@ -1,0 +1,58 @@
+//! DNS: record sets in the authoritative servers.
+//!
+//! Desired are the record sets of `dns.yaml`; [`DnsZone::observe`] asks the authoritative server for them and for their
+//! marks, [`plan()`] compares, [`DnsZone::apply`] writes with compare-and-swap, and [`DnsZone::verify`] asks every
+//! authoritative server what the world sees.
+
+mod error;
+mod key;
+mod mark;
+mod plan;
+mod record;
+mod rfc2136;
+
+use crate::desired::dns::RecordSet;
+use crate::plan::Plan;
+
+pub use self::error::DnsError;
+pub use self::key::{KeyError, TsigAlgorithm, TsigKey};
+pub use self::mark::{Owner, mark_key, mark_of};
+pub use self::plan::{Conflict, Conflicts, DnsOperation, Observed, SetChange, plan};
+pub use self::record::{RecordError, RecordKey};
+pub use self::rfc2136::Rfc2136;
+
+/// Whether records that exist without a mark may be taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Adoption {
+    /// A plan that adopts is refused as a whole, before anything is sent.
+    Refused,
+    /// They may.
+    Allowed,
+}
+
+/// A name server that answered as it should.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The name server, host and port.
+    pub server: String,
+    /// How many record sets it was asked for.
+    pub record_sets: usize,
+}
+
+/// A zone that can be read and written.
+pub trait DnsZone {
+    /// Looks up what the zone holds under `keys`, with their owners. Sends nothing that could change the zone.
+    fn observe(&self, keys: &[RecordKey]) -> impl Future<Output = Result<Vec<Observed>, DnsError>> + Send;
+
+    /// Applies a plan step by step. Each step is written whole, and only while the zone is still as it was observed;
+    /// the first that is not ends the work with [`DnsError::Changed`]. Steps before it stay written.
+    fn apply(
+        &self,
+        plan: &Plan<DnsOperation>,
+        adoption: Adoption,
+    ) -> impl Future<Output = Result<(), DnsError>> + Send;
+
+    /// Asks every authoritative server of the zone for `desired`, by UDP and by TCP, and for a random name under each
+    /// wildcard. Asks once; [`DnsError::is_transient`] says whether asking again may help.
+    fn verify(&self, desired: &[RecordSet]) -> impl Future<Output = Result<Vec<Seen>, DnsError>> + Send;
+}

@@ -1,0 +1,96 @@
+//! What can go wrong without a name server that helps: silence, refusal, and signatures that say why not.
+
+use hickory_proto::rr::rdata::tsig::{TSIG, TsigAlgorithm, TsigError, make_tsig_record};
+use tokio::net::{TcpListener, UdpSocket};
+
+use super::*;
+
+fn zone(server: impl Into<String>) -> Rfc2136 {
+    Rfc2136::new(
+        server,
+        DomainName::new("lab.test").unwrap(),
+        TsigKey::generate("lotse"),
+    )
+    .unwrap()
+    .with_patience(Duration::from_millis(90))
+}
+
+fn answer_with(error: TsigError, other: Vec<u8>) -> Message {
+    let mut message = Message::response(1, hickory_proto::op::OpCode::Update);
+    message.metadata.response_code = ResponseCode::NotAuth;
+    let signature = TSIG::new(
+        TsigAlgorithm::HmacSha256,
+        1000,
+        300,
+        Vec::new(),
+        1,
+        Some(error),
+        other,
+    );
+    let name = Name::from_ascii("lotse.").unwrap();
+    message.set_signature(Box::new(make_tsig_record(name, signature)));
+    message
+}
+
+#[test]
+fn test_signature_errors_say_what_to_do() {
+    let zone = zone("ns.example:5353");
+    let text = |error, other| {
+        let fault = update::signature_fault(&zone, &answer_with(error, other)).unwrap();
+        fault.to_string()
+    };
+    insta::assert_snapshot!(text(TsigError::BadKey, vec![]), @"the name server ns.example:5353 does not know the TSIG key `lotse`: compare the key's name and algorithm with the server's configuration");
+    insta::assert_snapshot!(text(TsigError::BadSig, vec![]), @"the name server ns.example:5353 rejects the secret of the TSIG key `lotse`: it holds another one under that name");
+    insta::assert_snapshot!(text(TsigError::BadTime, vec![]), @"the clock here and that of the name server ns.example:5353 are more than 300 s apart: set it (NTP)");
+    let theirs = 4600_u64.to_be_bytes()[2..].to_vec();
+    insta::assert_snapshot!(text(TsigError::BadTime, theirs), @"the clock here and that of the name server ns.example:5353 are more than 300 s apart (here 3600 s behind): set it (NTP)");
+}
+
+#[tokio::test]
+async fn test_silence_is_a_timeout() {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let error = zone(socket.local_addr().unwrap().to_string())
+        .serial()
+        .await
+        .unwrap_err();
+    assert!(matches!(error, DnsError::Timeout { .. }), "{error}");
+    assert!(error.is_transient());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let zone = zone(listener.local_addr().unwrap().to_string());
+    let error = zone.check_writable().await.unwrap_err();
+    assert!(matches!(error, DnsError::Timeout { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn test_closed_port_is_told() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let error = zone(address).check_writable().await.unwrap_err();
+    assert!(matches!(error, DnsError::Connection { .. }), "{error}");
+}
+
+#[test]
+fn test_wildcards_over_a_name_stay_in_the_zone() {
+    let name = |text| Name::from_ascii(text).unwrap();
+    let zone = zone("127.0.0.1");
+    let over = |text| {
+        let names = zone.wildcards_over(&name(text));
+        names.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(over("web.prod.lab.test."), ["*.prod.lab.test.", "*.lab.test."]);
+    assert_eq!(over("*.prod.lab.test."), ["*.lab.test."]);
+    assert!(over("*.lab.test.").is_empty());
+    assert!(over("lab.test.").is_empty());
+}
+
+#[test]
+fn test_debug_and_errors_never_show_the_key() {
+    let key = TsigKey {
+        secret: crate::secret::Secret::new("%%% not base64"),
+        ..TsigKey::generate("lotse")
+    };
+    let made = Rfc2136::new("127.0.0.1", DomainName::new("lab.test").unwrap(), key);
+    let error = made.err().unwrap();
+    assert!(!format!("{error:?}").contains("%%%"));
+}

@@ -1,0 +1,281 @@
+//! The branch of the platform's repository: observe, apply, publish.
+
+use camino::Utf8PathBuf;
+use git2::Oid;
+
+use super::files::DesiredFiles;
+use super::plan::{GitOperation, ObservedBranch, plan};
+use super::program::{Failure, Git};
+use super::{CommitId, GitError, cache};
+use crate::plan::Plan;
+use crate::report::Task;
+use crate::secret::Secret;
+
+/// How often a push is tried when others push at the same time.
+const ATTEMPTS: u32 = 5;
+/// Where the local copy keeps the branch as last fetched.
+const FETCHED: &str = "refs/remotes/origin/fetched";
+/// Who commits when the user's git settings name nobody.
+const FALLBACK_IDENTITY: [(&str, &str); 2] = [
+    ("user.name", "user.name=lotse"),
+    ("user.email", "user.email=lotse@localhost"),
+];
+
+/// Where the platform's repository is and how to get in.
+#[derive(Clone, Debug)]
+pub struct Repository {
+    /// Its address, without credentials: `https://`, `http://`, `ssh://`, `file://` or a path.
+    pub url: String,
+    /// The branch that Flux follows.
+    pub branch: String,
+    /// User name; empty where the user's own credential helpers or SSH are to be used.
+    pub username: String,
+    /// Password or token.
+    pub password: Secret,
+}
+
+/// What [`Branch::publish`] came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// The newest commit of the branch, which holds everything desired.
+    pub commit: CommitId,
+    /// How many files that commit wrote or removed; 0 when the branch held everything already.
+    pub files: usize,
+}
+
+/// The branch of a repository, with a local copy.
+#[derive(Clone, Debug)]
+pub struct Branch {
+    repository: Repository,
+    git: Git,
+}
+
+impl Branch {
+    /// The branch of `repository`; the local copy is kept in `cache`, a directory for this repository alone.
+    ///
+    /// # Errors
+    /// When the address carries credentials.
+    pub fn new(repository: Repository, cache: Utf8PathBuf) -> Result<Self, GitError> {
+        if url::Url::parse(&repository.url).is_ok_and(|url| url.password().is_some()) {
+            return Err(GitError::CredentialsInAddress);
+        }
+        let credentials = (!repository.username.is_empty() || !repository.password.is_empty())
+            .then(|| (repository.username.clone(), repository.password.clone()));
+        let git = Git {
+            directory: cache,
+            credentials,
+        };
+        Ok(Self { repository, git })
+    }
+
+    /// Reads the newest commit of the branch.
+    pub async fn observe(&self) -> Result<ObservedBranch, GitError> {
+        let _lock = cache::CacheLock::take(&self.git.directory).await?;
+        self.observe_locked().await
+    }
+
+    /// Commits what `plan` says on top of what it was computed from, and pushes it. Gives the newest commit; without
+    /// a step there is no commit and nothing is sent.
+    ///
+    /// # Errors
+    /// [`GitError::Moved`] when the branch is no longer at what was observed: the plan is stale.
+    pub async fn apply(
+        &self,
+        plan: &Plan<GitOperation>,
+        observed: &ObservedBranch,
+        message: &str,
+    ) -> Result<Option<CommitId>, GitError> {
+        if plan.is_empty() {
+            return Ok(observed.head);
+        }
+        let _lock = cache::CacheLock::take(&self.git.directory).await?;
+        let commit = self.commit(plan, observed.head, message).await?;
+        self.push(commit, observed.head).await?;
+        Ok(Some(commit))
+    }
+
+    /// Brings the branch to `desired` under the paths `owned`: observes, plans, applies, and starts over when somebody
+    /// else pushed in between.
+    ///
+    /// # Errors
+    /// [`GitError::Moved`] when that happened every time, and whatever the steps fail with.
+    pub async fn publish(
+        &self,
+        desired: &DesiredFiles,
+        owned: &[&str],
+        message: &str,
+        task: &Task<'_>,
+    ) -> Result<Published, GitError> {
+        let mut attempt = 1;
+        loop {
+            let observed = self.observe().await?;
+            let plan = plan(desired, owned, &observed)?;
+            match self.apply(&plan, &observed, message).await {
+                Ok(Some(commit)) => {
+                    let files = plan.steps.len();
+                    return Ok(Published { commit, files });
+                }
+                Ok(None) => {
+                    return Err(GitError::Git {
+                        action: format!("publishing to {}", self.repository.branch),
+                        said: "nothing is desired and the branch does not exist".to_owned(),
+                    });
+                }
+                Err(error @ GitError::Moved { .. }) if attempt < ATTEMPTS => {
+                    task.waiting(format!("{error} (attempt {attempt} of {ATTEMPTS})"));
+                    attempt += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The local copy is a cache, so a look that it makes impossible is tried once more in a new one: a killed process
+    /// leaves lock files and half-written objects behind.
+    async fn observe_locked(&self) -> Result<ObservedBranch, GitError> {
+        match self.look().await {
+            Err(GitError::Git { .. } | GitError::Local { .. }) => {
+                cache::renew(&self.git.directory)?;
+                self.look().await
+            }
+            other => other,
+        }
+    }
+
+    async fn look(&self) -> Result<ObservedBranch, GitError> {
+        cache::open(&self.git.directory)?;
+        let Some(head) = self.remote_head().await? else {
+            return Ok(ObservedBranch::default());
+        };
+        if !cache::holds(&cache::open(&self.git.directory)?, head) {
+            self.fetch().await?;
+        }
+        cache::observe(&cache::open(&self.git.directory)?, head)
+    }
+
+    /// Asks the server for the newest commit of the branch.
+    async fn remote_head(&self) -> Result<Option<CommitId>, GitError> {
+        let reference = self.reference();
+        let listed = self
+            .git
+            .run(
+                &format!("reading {}", self.repository.url),
+                &["ls-remote", "--", &self.repository.url, &reference],
+                "",
+            )
+            .await?
+            .map_err(|failure| self.explain(&failure))?;
+        listed
+            .lines()
+            .filter_map(|line| line.split_once('\t'))
+            .find(|(_, name)| *name == reference)
+            .map(|(id, _)| parse_commit(id))
+            .transpose()
+    }
+
+    async fn fetch(&self) -> Result<(), GitError> {
+        let refspec = format!("+{}:{FETCHED}", self.reference());
+        let arguments = [
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--",
+            &self.repository.url,
+            &refspec,
+        ];
+        self.git
+            .run(&format!("fetching {}", self.repository.url), &arguments, "")
+            .await?
+            .map(|_| ())
+            .map_err(|failure| self.explain(&failure))
+    }
+
+    /// Makes the commit. The `git` program does it, since it knows who the user is and signs where the user wants that.
+    async fn commit(
+        &self,
+        plan: &Plan<GitOperation>,
+        parent: Option<CommitId>,
+        message: &str,
+    ) -> Result<CommitId, GitError> {
+        let (tree, settings) = {
+            let repository = cache::open(&self.git.directory)?;
+            let tree = cache::write_tree(&repository, parent, plan)?.to_string();
+            let settings = repository
+                .config()
+                .map_err(GitError::local("reading git's settings"))?;
+            (tree, CommitSettings::read(&settings))
+        };
+        let parent = parent.map(|parent| parent.to_string());
+        let mut arguments: Vec<&str> = settings.fallback_identity;
+        arguments.extend(["commit-tree", &tree]);
+        if let Some(parent) = &parent {
+            arguments.extend(["-p", parent]);
+        }
+        if settings.sign {
+            arguments.push("-S");
+        }
+        let written = self
+            .git
+            .run("committing", &arguments, message)
+            .await?
+            .map_err(|failure| self.explain(&failure))?;
+        parse_commit(written.trim())
+    }
+
+    async fn push(&self, commit: CommitId, expected: Option<CommitId>) -> Result<(), GitError> {
+        let reference = self.reference();
+        let expected = expected.map(|expected| expected.to_string()).unwrap_or_default();
+        // The lease makes a branch that moved a plain refusal, also where it moved back to an older commit.
+        let lease = format!("--force-with-lease={reference}:{expected}");
+        let refspec = format!("{commit}:{reference}");
+        let pushed = self
+            .git
+            .run(
+                &format!("pushing to {}", self.repository.branch),
+                &["push", "--quiet", &lease, "--", &self.repository.url, &refspec],
+                "",
+            )
+            .await?;
+        pushed.map(|_| ()).map_err(|failure| self.explain(&failure))
+    }
+
+    fn reference(&self) -> String {
+        format!("refs/heads/{}", self.repository.branch)
+    }
+
+    fn explain(&self, failure: &Failure) -> GitError {
+        GitError::from_failure(&self.repository.url, &self.repository.branch, failure)
+    }
+}
+
+/// What the user's git settings say about commits.
+struct CommitSettings {
+    /// Arguments that name a committer, where the settings name none. As settings they give way to the environment.
+    fallback_identity: Vec<&'static str>,
+    sign: bool,
+}
+
+impl CommitSettings {
+    fn read(settings: &git2::Config) -> Self {
+        let is_set = |key: &str| settings.get_string(key).is_ok_and(|value| !value.is_empty());
+        let mut fallback_identity = Vec::new();
+        for (key, argument) in FALLBACK_IDENTITY {
+            if !is_set(key) {
+                fallback_identity.extend(["-c", argument]);
+            }
+        }
+        Self {
+            fallback_identity,
+            sign: settings.get_bool("commit.gpgsign").unwrap_or(false),
+        }
+    }
+}
+
+fn parse_commit(text: &str) -> Result<CommitId, GitError> {
+    Oid::from_str(text)
+        .map(CommitId)
+        .map_err(GitError::local(format!("reading commit id `{text}`")))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,236 @@
+//! Against real repositories on disk, by the real `git` program.
+
+use super::*;
+use crate::report::Silent;
+use crate::surface::git::{Content, DesiredFile};
+
+const OWNED: [&str; 1] = ["clusters"];
+
+/// A bare repository on disk, and two people's branches of it.
+struct Forge {
+    directory: tempfile::TempDir,
+}
+
+impl Forge {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        git2::Repository::init_bare(directory.path().join("platform.git")).unwrap();
+        Self { directory }
+    }
+
+    fn path(&self, name: &str) -> Utf8PathBuf {
+        Utf8PathBuf::from_path_buf(self.directory.path().join(name)).unwrap()
+    }
+
+    fn branch(&self, cache: &str) -> Branch {
+        self.branch_of(&format!("file://{}", self.path("platform.git")), cache)
+    }
+
+    fn branch_of(&self, url: &str, cache: &str) -> Branch {
+        let repository = Repository {
+            url: url.to_owned(),
+            branch: "main".into(),
+            username: String::new(),
+            password: Secret::default(),
+        };
+        Branch::new(repository, self.path(cache)).unwrap()
+    }
+
+    fn server(&self) -> git2::Repository {
+        git2::Repository::open_bare(self.path("platform.git")).unwrap()
+    }
+
+    fn content(&self, path: &str) -> Option<String> {
+        let server = self.server();
+        let tree = server
+            .revparse_single("main^{tree}")
+            .unwrap()
+            .into_tree()
+            .unwrap();
+        let entry = tree.get_path(std::path::Path::new(path)).ok()?;
+        let blob = server.find_blob(entry.id()).unwrap();
+        Some(String::from_utf8(blob.content().to_vec()).unwrap())
+    }
+}
+
+fn files(entries: &[(&str, &str)]) -> DesiredFiles {
+    entries
+        .iter()
+        .map(|(path, text)| ((*path).into(), DesiredFile::text(*text)))
+        .collect()
+}
+
+async fn publish(branch: &Branch, desired: &DesiredFiles) -> Result<Published, GitError> {
+    let task = Task::start(&Silent, "git", "publish");
+    branch.publish(desired, &OWNED, "clusters: test", &task).await
+}
+
+#[tokio::test]
+async fn test_publish_into_an_empty_repository_and_again() {
+    let forge = Forge::new();
+    let branch = forge.branch("cache");
+    assert_eq!(branch.observe().await.unwrap().head, None);
+    let desired = files(&[("clusters/lab/dns.yaml", "a: 1\n")]);
+
+    let first = publish(&branch, &desired).await.unwrap();
+    assert_eq!(first.files, 1);
+    assert_eq!(forge.content("clusters/lab/dns.yaml").as_deref(), Some("a: 1\n"));
+
+    let second = publish(&branch, &desired).await.unwrap();
+    assert_eq!((second.commit, second.files), (first.commit, 0));
+    let elsewhere = publish(&forge.branch("other"), &desired).await.unwrap();
+    assert_eq!((elsewhere.commit, elsewhere.files), (first.commit, 0));
+}
+
+#[tokio::test]
+async fn test_publish_removes_what_is_no_longer_desired_and_turns_directories_into_files() {
+    let forge = Forge::new();
+    let branch = forge.branch("cache");
+    publish(&branch, &files(&[("clusters/a/b", "1"), ("clusters/c", "2")]))
+        .await
+        .unwrap();
+    publish(&branch, &files(&[("clusters/a", "3"), ("clusters/c/d", "4")]))
+        .await
+        .unwrap();
+    assert_eq!(forge.content("clusters/a").as_deref(), Some("3"));
+    assert_eq!(forge.content("clusters/c/d").as_deref(), Some("4"));
+    assert_eq!(forge.content("clusters/a/b"), None);
+}
+
+#[tokio::test]
+async fn test_stale_plan_is_refused_and_publish_plans_again() {
+    let forge = Forge::new();
+    let (ours, theirs) = (forge.branch("ours"), forge.branch("theirs"));
+    publish(&ours, &files(&[("clusters/a", "1")])).await.unwrap();
+    let observed = ours.observe().await.unwrap();
+    let desired = files(&[("clusters/a", "2")]);
+    let stale = plan(&desired, &OWNED, &observed).unwrap();
+
+    let task = Task::start(&Silent, "git", "publish");
+    let foreign = files(&[("docs/note", "theirs")]);
+    theirs.publish(&foreign, &["docs"], "note", &task).await.unwrap();
+
+    let error = ours.apply(&stale, &observed, "x").await.unwrap_err();
+    assert!(matches!(error, GitError::Moved { .. }), "{error}");
+    publish(&ours, &desired).await.unwrap();
+    assert_eq!(forge.content("docs/note").as_deref(), Some("theirs"));
+    assert_eq!(forge.content("clusters/a").as_deref(), Some("2"));
+}
+
+#[tokio::test]
+async fn test_two_at_once_both_get_through() {
+    let forge = Forge::new();
+    publish(&forge.branch("zero"), &files(&[("clusters/z", "0")]))
+        .await
+        .unwrap();
+    let (ours, theirs) = (forge.branch("ours"), forge.branch("theirs"));
+    let task = Task::start(&Silent, "git", "publish");
+    let (a, b) = (files(&[("clusters/a/x", "1")]), files(&[("clusters/b/x", "2")]));
+    let (first, second) = tokio::join!(
+        ours.publish(&a, &["clusters/a"], "a", &task),
+        theirs.publish(&b, &["clusters/b"], "b", &task),
+    );
+    first.unwrap();
+    second.unwrap();
+    assert_eq!(forge.content("clusters/a/x").as_deref(), Some("1"));
+    assert_eq!(forge.content("clusters/b/x").as_deref(), Some("2"));
+}
+
+#[tokio::test]
+async fn test_damaged_cache_is_made_anew() {
+    let forge = Forge::new();
+    let desired = files(&[("clusters/a", "1")]);
+    let first = publish(&forge.branch("ours"), &desired).await.unwrap();
+    for damage in ["HEAD", "objects", "refs/remotes/origin/fetched.lock"] {
+        let path = forge.path("damaged");
+        let branch = forge.branch("damaged");
+        branch.observe().await.unwrap();
+        if damage.contains("fetched") {
+            fs_err::remove_dir_all(&path).unwrap();
+            git2::Repository::init_bare(&path).unwrap();
+            fs_err::create_dir_all(path.join("refs/remotes/origin")).unwrap();
+            fs_err::write(path.join(damage), "").unwrap();
+        } else if damage == "HEAD" {
+            fs_err::remove_file(path.join(damage)).unwrap();
+        } else {
+            fs_err::remove_dir_all(path.join(damage)).unwrap();
+        }
+        assert_eq!(
+            branch.observe().await.unwrap().head,
+            Some(first.commit),
+            "{damage}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn test_committer_falls_back_and_message_is_kept() {
+    let forge = Forge::new();
+    let published = publish(&forge.branch("cache"), &files(&[("clusters/a", "1")]))
+        .await
+        .unwrap();
+    let server = forge.server();
+    let commit = server.find_commit(published.commit.0).unwrap();
+    assert_eq!(commit.message().unwrap().trim(), "clusters: test");
+    assert!(!commit.author().name().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn test_modes_and_links_reach_the_server() {
+    let forge = Forge::new();
+    let mut desired = DesiredFiles::new();
+    let script = Content::File {
+        bytes: b"#!/bin/sh\n".to_vec(),
+        executable: true,
+    };
+    desired.insert("clusters/run.sh".into(), DesiredFile::from(script));
+    let link = Content::Link {
+        target: "run.sh".into(),
+    };
+    desired.insert("clusters/same".into(), DesiredFile::from(link));
+    publish(&forge.branch("cache"), &desired).await.unwrap();
+    let server = forge.server();
+    let tree = server
+        .revparse_single("main:clusters")
+        .unwrap()
+        .into_tree()
+        .unwrap();
+    let modes: Vec<_> = tree.iter().map(|entry| entry.filemode()).collect();
+    assert_eq!(modes, [0o100_755, 0o120_000]);
+    assert_eq!(publish(&forge.branch("cache"), &desired).await.unwrap().files, 0);
+}
+
+#[tokio::test]
+async fn test_faults_are_told_plainly() {
+    let forge = Forge::new();
+    let missing = format!("file://{}", forge.path("nothing.git"));
+    let error = forge.branch_of(&missing, "a").observe().await.unwrap_err();
+    assert!(matches!(error, GitError::NoSuchRepository { .. }), "{error}");
+    let error = forge
+        .branch_of("http://127.0.0.1:1/x.git", "b")
+        .observe()
+        .await
+        .unwrap_err();
+    assert!(matches!(error, GitError::Network { .. }), "{error}");
+    let with_password = Repository {
+        url: "http://ada:pw@127.0.0.1/x.git".into(),
+        branch: "main".into(),
+        username: String::new(),
+        password: Secret::default(),
+    };
+    assert!(Branch::new(with_password, forge.path("c")).is_err());
+}
+
+#[tokio::test]
+async fn test_hook_that_declines_is_a_protected_branch() {
+    let forge = Forge::new();
+    let hook = forge.path("platform.git/hooks/pre-receive");
+    fs_err::create_dir_all(hook.parent().unwrap()).unwrap();
+    fs_err::write(&hook, "#!/bin/sh\nexit 1\n").unwrap();
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs_err::set_permissions(&hook, executable).unwrap();
+    let error = publish(&forge.branch("cache"), &files(&[("clusters/a", "1")]))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, GitError::Protected { .. }), "{error}");
+}

@@ -1,0 +1,37 @@
+//! Git: the platform's repository and its branch.
+//!
+//! The local copy is a cache: bare, without a work tree, and made anew when it is damaged. Reading and building trees
+//! is done in the program; talking to the server and committing by the `git` program, which brings the user's proxies,
+//! certificates, SSH and signing.
+
+mod branch;
+mod cache;
+mod error;
+mod files;
+mod plan;
+mod program;
+
+use std::fmt;
+
+pub use branch::{Branch, Published, Repository};
+pub use error::GitError;
+pub use files::{Content, DesiredFile, DesiredFiles, read_checkout};
+pub use plan::{GitOperation, ObservedBranch, plan};
+
+/// A commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommitId(git2::Oid);
+
+impl CommitId {
+    /// The first seven characters, for people.
+    #[must_use]
+    pub fn short(&self) -> String {
+        self.to_string().chars().take(7).collect()
+    }
+}
+
+impl fmt::Display for CommitId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}

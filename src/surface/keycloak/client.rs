@@ -1,0 +1,459 @@
+//! Requests to Keycloak's administration interface: tokens, retries, pages. Knows nothing of what is in a realm.
+
+use std::time::{Duration, Instant};
+
+use reqwest::header::{LOCATION, RETRY_AFTER};
+use reqwest::{Certificate, Method, Response, StatusCode};
+use serde_json::Value;
+use tokio::sync::Mutex;
+use url::Url;
+
+use super::error::KeycloakError;
+use crate::secret::Secret;
+
+/// How long a connection may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long one request may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// A token is renewed when less than this is left of it.
+const TOKEN_RESERVE: Duration = Duration::from_secs(10);
+/// Rows of one page.
+const PAGE: usize = 200;
+/// How often a request is sent at most.
+const ATTEMPTS: u32 = 5;
+/// The first pause between two attempts; it doubles each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// The longest pause, also when the server asks for more.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// A Keycloak server, as its administrator sees it.
+pub struct Admin {
+    http: reqwest::Client,
+    base: Url,
+    user: String,
+    password: Secret,
+    token: Mutex<Option<Token>>,
+}
+
+struct Token {
+    value: Secret,
+    renew_at: Instant,
+}
+
+impl Admin {
+    /// Prepares access to the server at `address` (`https://auth.example.org`) for an administrator of the realm
+    /// master. `authority` is the PEM of a certificate authority to trust besides the system's. Does not send a
+    /// request yet.
+    pub fn new(
+        address: &str,
+        user: &str,
+        password: Secret,
+        authority: Option<&str>,
+    ) -> Result<Self, KeycloakError> {
+        let base = Url::parse(address)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https") && !url.cannot_be_a_base())
+            .ok_or_else(|| KeycloakError::Address {
+                address: address.to_owned(),
+            })?;
+        let http = http_client(authority).map_err(|source| KeycloakError::Authority {
+            address: address.to_owned(),
+            source,
+        })?;
+        Ok(Self {
+            http,
+            base,
+            user: user.to_owned(),
+            password,
+            token: Mutex::new(None),
+        })
+    }
+
+    /// Logs in and returns the server's version.
+    pub async fn version(&self) -> Result<String, KeycloakError> {
+        let url = self.url(&["admin", "serverinfo"], &[]);
+        let request = described(&Method::GET, &url);
+        let info = self.json(Method::GET, url, None).await?;
+        info["systemInfo"]["version"]
+            .as_str()
+            .map(str::to_owned)
+            .ok_or(KeycloakError::Answer {
+                request,
+                missing: "systemInfo.version",
+            })
+    }
+
+    /// What identity tokens of `realm` name as their issuer when the server is reached at this address.
+    #[must_use]
+    pub fn issuer(&self, realm: &str) -> String {
+        issuer(self.base.as_str(), realm)
+    }
+
+    /// Reads `path` below `/admin/realms`.
+    pub async fn get(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Value, KeycloakError> {
+        self.json(Method::GET, self.realms(path, query), None).await
+    }
+
+    /// Reads `path`, or `None` when it does not exist.
+    pub async fn find(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Option<Value>, KeycloakError> {
+        match self.get(path, query).await {
+            Err(KeycloakError::Refused { status: 404, .. }) => Ok(None),
+            other => other.map(Some),
+        }
+    }
+
+    /// Reads a whole listing page by page.
+    pub async fn pages(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Vec<Value>, KeycloakError> {
+        let mut rows = Vec::new();
+        let max = PAGE.to_string();
+        loop {
+            let first = rows.len().to_string();
+            let mut query = query.to_vec();
+            query.extend([("first", first.as_str()), ("max", &max)]);
+            let Value::Array(page) = self.get(path, &query).await? else {
+                return Ok(rows);
+            };
+            let is_last = page.len() < PAGE;
+            rows.extend(page);
+            if is_last {
+                return Ok(rows);
+            }
+        }
+    }
+
+    /// Creates something and returns the last segment of its address: its id, where it has one.
+    pub async fn post(&self, path: &[&str], body: &Value) -> Result<Option<String>, KeycloakError> {
+        let answer = self
+            .send(Method::POST, self.realms(path, &[]), Some(body))
+            .await?;
+        let location = answer
+            .headers()
+            .get(LOCATION)
+            .and_then(|value| value.to_str().ok());
+        Ok(location
+            .and_then(|address| address.rsplit('/').next())
+            .map(str::to_owned))
+    }
+
+    /// Replaces something, or with `None` makes a relation hold.
+    pub async fn put(&self, path: &[&str], body: Option<&Value>) -> Result<(), KeycloakError> {
+        self.send(Method::PUT, self.realms(path, &[]), body)
+            .await
+            .map(|_| ())
+    }
+
+    /// Removes something.
+    pub async fn delete(&self, path: &[&str], body: Option<&Value>) -> Result<(), KeycloakError> {
+        self.send(Method::DELETE, self.realms(path, &[]), body)
+            .await
+            .map(|_| ())
+    }
+
+    fn realms(&self, path: &[&str], query: &[(&str, &str)]) -> Url {
+        let whole: Vec<&str> = ["admin", "realms"].iter().chain(path).copied().collect();
+        self.url(&whole, query)
+    }
+
+    fn url(&self, path: &[&str], query: &[(&str, &str)]) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        url
+    }
+
+    async fn json(&self, method: Method, url: Url, body: Option<&Value>) -> Result<Value, KeycloakError> {
+        let request = described(&method, &url);
+        let answer = self.send(method, url, body).await?;
+        answer
+            .json()
+            .await
+            .map_err(|error| KeycloakError::unreachable(request, &error))
+    }
+
+    /// Sends a request with a token. A token that was made before a realm has no rights in it, so a refusal is
+    /// tried once more with a new one.
+    async fn send(&self, method: Method, url: Url, body: Option<&Value>) -> Result<Response, KeycloakError> {
+        let request = described(&method, &url);
+        let mut answer = self.send_with_token(&method, &url, body).await?;
+        if is_token_refused(answer.status()) {
+            *self.token.lock().await = None;
+            answer = self.send_with_token(&method, &url, body).await?;
+        }
+        let status = answer.status();
+        if status.is_success() {
+            Ok(answer)
+        } else if is_token_refused(status) {
+            Err(KeycloakError::Forbidden {
+                request,
+                user: self.user.clone(),
+                status: status.as_u16(),
+            })
+        } else {
+            Err(KeycloakError::Refused {
+                request,
+                status: status.as_u16(),
+                message: message(answer).await,
+            })
+        }
+    }
+
+    async fn send_with_token(
+        &self,
+        method: &Method,
+        url: &Url,
+        body: Option<&Value>,
+    ) -> Result<Response, KeycloakError> {
+        let token = self.token().await?;
+        let mut request = self
+            .http
+            .request(method.clone(), url.clone())
+            .bearer_auth(token.expose());
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        self.send_patiently(method, url, request).await
+    }
+
+    /// Tries again while the server is busy or away, with growing pauses.
+    async fn send_patiently(
+        &self,
+        method: &Method,
+        url: &Url,
+        request: reqwest::RequestBuilder,
+    ) -> Result<Response, KeycloakError> {
+        let described = described(method, url);
+        tracing::debug!(request = described, "asking Keycloak");
+        let mut pause = FIRST_PAUSE;
+        for _ in 1..ATTEMPTS {
+            let Some(copy) = request.try_clone() else { break };
+            let answer = copy.send().await;
+            let Some(wanted_pause) = pause_before_retry(method, &answer, pause) else {
+                return answer.map_err(|error| KeycloakError::unreachable(described, &error));
+            };
+            tracing::debug!(request = described, pause = ?wanted_pause, "trying again");
+            tokio::time::sleep(wanted_pause).await;
+            pause *= 2;
+        }
+        let answer = request.send().await;
+        answer.map_err(|error| KeycloakError::unreachable(described, &error))
+    }
+
+    async fn token(&self) -> Result<Secret, KeycloakError> {
+        let mut kept = self.token.lock().await;
+        if let Some(token) = kept.as_ref().filter(|token| Instant::now() < token.renew_at) {
+            return Ok(token.value.clone());
+        }
+        let token = self.log_in().await?;
+        let value = token.value.clone();
+        *kept = Some(token);
+        Ok(value)
+    }
+
+    async fn log_in(&self) -> Result<Token, KeycloakError> {
+        let url = self.url(&["realms", "master", "protocol", "openid-connect", "token"], &[]);
+        let form = [
+            ("grant_type", "password"),
+            ("client_id", "admin-cli"),
+            ("username", self.user.as_str()),
+            ("password", self.password.expose()),
+        ];
+        let asked_at = Instant::now();
+        // Asking for a token changes nothing, so it may be repeated like a GET.
+        let request = self.http.post(url.clone()).form(&form);
+        let answer = self.send_patiently(&Method::GET, &url, request).await?;
+        if !answer.status().is_success() {
+            return Err(KeycloakError::Login {
+                address: self.base.to_string(),
+                user: self.user.clone(),
+                message: message(answer).await,
+            });
+        }
+        let request = described(&Method::POST, &url);
+        let body: Value = answer
+            .json()
+            .await
+            .map_err(|error| KeycloakError::unreachable(request.clone(), &error))?;
+        let value = body["access_token"].as_str().ok_or(KeycloakError::Answer {
+            request,
+            missing: "access_token",
+        })?;
+        let lifetime = Duration::from_secs(body["expires_in"].as_u64().unwrap_or(0));
+        Ok(Token {
+            value: Secret::new(value),
+            renew_at: asked_at + lifetime.saturating_sub(TOKEN_RESERVE),
+        })
+    }
+}
+
+/// What identity tokens of `realm` name as their issuer when the server's address is `address`.
+#[must_use]
+pub fn issuer(address: &str, realm: &str) -> String {
+    format!("{}/realms/{realm}", address.trim_end_matches('/'))
+}
+
+fn http_client(authority: Option<&str>) -> Result<reqwest::Client, reqwest::Error> {
+    let mut builder = reqwest::Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(REQUEST_TIMEOUT)
+        .redirect(reqwest::redirect::Policy::none());
+    if let Some(pem) = authority {
+        builder = builder.tls_certs_merge(Certificate::from_pem_bundle(pem.as_bytes())?);
+    }
+    builder.build()
+}
+
+fn described(method: &Method, url: &Url) -> String {
+    format!("{method} {url}")
+}
+
+const fn is_token_refused(status: StatusCode) -> bool {
+    matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+}
+
+/// How long to wait before sending the same request again; `None` when its answer is final. A creation is repeated
+/// only when the server says that it did not begin it.
+fn pause_before_retry(
+    method: &Method,
+    answer: &Result<Response, reqwest::Error>,
+    pause: Duration,
+) -> Option<Duration> {
+    let is_repeatable = method != Method::POST;
+    match answer {
+        Ok(answer) => {
+            let status = answer.status();
+            let is_turned_away =
+                status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE;
+            let asked = answer
+                .headers()
+                .get(RETRY_AFTER)
+                .and_then(|value| value.to_str().ok())
+                .and_then(|text| text.parse().ok())
+                .map(Duration::from_secs);
+            (is_turned_away || (is_repeatable && status.is_server_error()))
+                .then(|| asked.unwrap_or(pause).min(LONGEST_PAUSE))
+        }
+        Err(error) => {
+            let never_arrived = error.is_connect();
+            (never_arrived || is_repeatable).then_some(pause)
+        }
+    }
+}
+
+/// What a refusal says, in one line: Keycloak uses several fields for it.
+async fn message(answer: Response) -> String {
+    let text = answer.text().await.unwrap_or_default();
+    let body: Value = serde_json::from_str(&text).unwrap_or_default();
+    let said: Vec<&str> = ["error_description", "errorMessage", "error"]
+        .iter()
+        .filter_map(|field| body[*field].as_str())
+        .collect();
+    let field = body["field"].as_str();
+    match (said.first(), field) {
+        (Some(said), Some(field)) => format!("{field}: {said}"),
+        (Some(said), None) => (*said).to_owned(),
+        (None, _) => "no reason given".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const TOKEN: &str = r#"{"access_token":"t","expires_in":60}"#;
+
+    /// Serves one scripted answer per connection, and keeps the first line of each request.
+    async fn scripted(answers: Vec<(u16, &'static str)>) -> (Admin, Arc<Mutex<Vec<String>>>) {
+        let _installed = rustls::crypto::ring::default_provider().install_default();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&requests);
+        tokio::spawn(async move {
+            for (status, body) in answers {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut request = vec![0; 8192];
+                let length = stream.read(&mut request).await.unwrap();
+                let text = String::from_utf8_lossy(&request[..length]).into_owned();
+                seen.lock().await.push(text.lines().next().unwrap().to_owned());
+                let answer = format!(
+                    "HTTP/1.1 {status} x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+                    body.len()
+                );
+                stream.write_all(answer.as_bytes()).await.unwrap();
+                stream.shutdown().await.unwrap();
+            }
+        });
+        let admin = Admin::new(&address, "admin", Secret::new("pw"), None).unwrap();
+        (admin, requests)
+    }
+
+    #[tokio::test]
+    async fn test_a_busy_server_is_asked_again() {
+        let (admin, requests) = scripted(vec![(200, TOKEN), (503, ""), (429, ""), (200, "[]")]).await;
+        assert_eq!(admin.get(&["scs"], &[]).await.unwrap(), serde_json::json!([]));
+        assert_eq!(requests.lock().await.len(), 4);
+    }
+
+    #[tokio::test]
+    async fn test_a_refused_token_is_renewed_once() {
+        let script = vec![(200, TOKEN), (403, ""), (200, TOKEN), (200, "{}")];
+        let (admin, requests) = scripted(script).await;
+        admin.get(&["scs"], &[]).await.unwrap();
+        assert!(requests.lock().await[2].starts_with("POST /realms/master/"));
+
+        let (admin, _) = scripted(vec![(200, TOKEN), (401, ""), (200, TOKEN), (401, "")]).await;
+        let error = admin.get(&["scs"], &[]).await.unwrap_err();
+        assert!(
+            matches!(error, KeycloakError::Forbidden { status: 401, .. }),
+            "{error}"
+        );
+    }
+
+    #[tokio::test]
+    async fn test_a_creation_that_may_have_begun_is_not_repeated() {
+        let (admin, requests) = scripted(vec![(200, TOKEN), (500, r#"{"errorMessage":"broken"}"#)]).await;
+        let error = admin.post(&["scs", "groups"], &Value::Null).await.unwrap_err();
+        assert!(error.to_string().ends_with("with status 500: broken"), "{error}");
+        assert_eq!(requests.lock().await.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn test_a_listing_is_read_to_its_last_page() {
+        let full: &'static str = Box::leak(format!("[{}]", vec!["1"; PAGE].join(",")).into_boxed_str());
+        let (admin, requests) = scripted(vec![(200, TOKEN), (200, full), (200, "[1]")]).await;
+        assert_eq!(
+            admin.pages(&["scs", "groups"], &[]).await.unwrap().len(),
+            PAGE + 1
+        );
+        assert!(requests.lock().await[2].contains("first=200&max=200"));
+    }
+
+    #[test]
+    fn test_addresses_keep_a_path_and_escape_segments() {
+        let _installed = rustls::crypto::ring::default_provider().install_default();
+        let admin = Admin::new("https://auth.example/auth/", "admin", Secret::new("pw"), None).unwrap();
+        let url = admin.realms(&["scs", "clients", "1", "roles", "a/b c"], &[]);
+        assert_eq!(
+            url.as_str(),
+            "https://auth.example/auth/admin/realms/scs/clients/1/roles/a%2Fb%20c"
+        );
+        assert_eq!(admin.issuer("scs"), "https://auth.example/auth/realms/scs");
+    }
+
+    #[test]
+    fn test_what_is_no_address_is_refused_with_an_example() {
+        let error = Admin::new("auth.example.org", "admin", Secret::new("pw"), None)
+            .err()
+            .unwrap();
+        assert!(error.to_string().contains("https://"), "{error}");
+    }
+}

@@ -1,0 +1,154 @@
+//! How lotse remembers, inside Keycloak itself, what is its own. Pure.
+
+use std::collections::BTreeSet;
+use std::fmt::{self, Write};
+
+use ring::hmac;
+use serde_json::{Value, json};
+
+use super::object::Object;
+use crate::names::EnvironmentName;
+use crate::secret::Secret;
+
+/// Attribute (for identity providers: configuration key) that names the environment an object belongs to.
+pub const OWNER: &str = "lotse.owner";
+/// Group attribute: user names of the members lotse added, so that only those are ever taken out again.
+pub const MEMBERS: &str = "lotse.members";
+/// Configuration key of an identity provider: fingerprint of the client secret that lotse wrote last.
+pub const FINGERPRINT: &str = "lotse.secretHash";
+
+/// Whose an object is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Ownership {
+    /// This kind of object can't carry a mark; it belongs to the object it is part of.
+    Part,
+    /// It carries no mark.
+    Unmarked,
+    /// It carries the mark of this environment.
+    Owned(String),
+}
+
+/// Where objects of a kind keep the mark.
+enum Place {
+    Nowhere,
+    /// One text.
+    Text(&'static str),
+    /// A list of one text.
+    List,
+}
+
+fn place(object: &Object) -> Place {
+    match object {
+        Object::UserProfile | Object::ScopeMapper { .. } | Object::ClientMapper { .. } => Place::Nowhere,
+        Object::Realm | Object::Scope(_) | Object::Client(_) => Place::Text("attributes"),
+        Object::Provider(_) => Place::Text("config"),
+        Object::Role { .. } | Object::User(_) | Object::Group(_) => Place::List,
+    }
+}
+
+/// Whose `observed` is.
+pub(super) fn ownership(object: &Object, observed: &Value) -> Ownership {
+    let mark = match place(object) {
+        Place::Nowhere => return Ownership::Part,
+        Place::Text(field) => &observed[field][OWNER],
+        Place::List => &observed["attributes"][OWNER][0],
+    };
+    mark.as_str()
+        .map_or(Ownership::Unmarked, |owner| Ownership::Owned(owner.to_owned()))
+}
+
+/// `representation` with the mark of `owner`, where its kind can carry one.
+pub(super) fn marked(object: &Object, mut representation: Value, owner: &EnvironmentName) -> Value {
+    match place(object) {
+        Place::Nowhere => {}
+        Place::Text(field) => representation[field][OWNER] = json!(owner.as_str()),
+        Place::List => representation["attributes"][OWNER] = json!([owner.as_str()]),
+    }
+    representation
+}
+
+/// The members that lotse added to the group it observed.
+pub(super) fn ledger(group: &Value) -> BTreeSet<String> {
+    group["attributes"][MEMBERS]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect()
+}
+
+/// A group's fields with this ledger in it; an empty one is no attribute at all.
+pub(super) fn with_ledger(mut group: Value, members: &BTreeSet<String>) -> Value {
+    group["attributes"][MEMBERS] = if members.is_empty() {
+        Value::Null
+    } else {
+        json!(members)
+    };
+    group
+}
+
+/// Says whether a secret is the one that was written, without saying what it is. Keycloak never shows an identity
+/// provider's secret again, so this is the only way to see that the declared one changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fingerprint(String);
+
+impl Fingerprint {
+    /// Computes the HMAC-SHA256 of a fixed text that names the environment and the object, with the secret as its
+    /// key: two environments with the same secret have different fingerprints.
+    ///
+    /// Meant for secrets that a forge made (random and long); a short one could be guessed from its fingerprint.
+    #[must_use]
+    pub fn of(secret: &Secret, owner: &EnvironmentName, object: &Object) -> Self {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes());
+        let tag = hmac::sign(&key, format!("lotse/v1 {owner} {object}").as_bytes());
+        let mut text = String::new();
+        for byte in tag.as_ref() {
+            write!(text, "{byte:02x}").expect("writing to a String can't fail");
+        }
+        Self(text)
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owner(name: &str) -> EnvironmentName {
+        EnvironmentName::new(name).unwrap()
+    }
+
+    #[test]
+    fn test_a_fingerprint_tells_secrets_and_environments_apart() {
+        let provider = Object::Provider("github".into());
+        let of = |secret: &str, name: &str| Fingerprint::of(&Secret::new(secret), &owner(name), &provider);
+        assert_eq!(of("one", "lab"), of("one", "lab"));
+        assert_ne!(of("one", "lab"), of("two", "lab"));
+        assert_ne!(of("one", "lab"), of("one", "prod"));
+        assert!(!of("one", "lab").to_string().contains("one"));
+    }
+
+    #[test]
+    fn test_a_mark_is_read_where_it_was_written() {
+        for object in [
+            Object::Realm,
+            Object::Provider("github".into()),
+            Object::Group("a:b".into()),
+            Object::User("ada".into()),
+        ] {
+            assert_eq!(ownership(&object, &json!({})), Ownership::Unmarked);
+            let representation = marked(&object, json!({"name": "x"}), &owner("lab"));
+            assert_eq!(
+                ownership(&object, &representation),
+                Ownership::Owned("lab".into())
+            );
+        }
+        assert_eq!(ownership(&Object::UserProfile, &json!({})), Ownership::Part);
+    }
+}

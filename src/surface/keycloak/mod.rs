@@ -1,0 +1,106 @@
+//! Keycloak: realm, identity provider, groups, members, clients. Same four doors as every surface:
+//! [`Wanted`] (from the pure desired realm) → [`observe()`] → [`plan()`] → [`apply()`]; [`converge`] walks through
+//! all of them and looks again.
+//!
+//! Nothing is written that does not differ, nothing is removed that lotse did not make, and no secret is in a plan.
+
+mod apply;
+mod client;
+mod error;
+mod fields;
+mod mark;
+mod object;
+mod observe;
+mod plan;
+mod wanted;
+
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod plan_tests;
+
+use serde_json::Value;
+
+pub use apply::apply;
+pub use client::{Admin, issuer};
+pub use error::{Conflict, KeycloakError};
+pub use fields::Difference;
+pub use mark::{FINGERPRINT, Fingerprint, MEMBERS, OWNER};
+pub use object::{KeycloakOperation, Object, Relation};
+pub use observe::{ObservedRealm, observe};
+pub use plan::{Prune, plan, strangers};
+pub use wanted::{GROUPS_SCOPE, ROLES_CLAIM, Wanted};
+
+use crate::plan::Plan;
+use crate::secret::Secret;
+
+/// Makes the realm what is wanted and makes sure that it stayed so. Returns what was done: an empty plan when
+/// nothing was to be done, in which case nothing but reading happened.
+pub async fn converge(
+    admin: &Admin,
+    wanted: &Wanted<'_>,
+    provider_secret: &Secret,
+    prune: Prune,
+) -> Result<Plan<KeycloakOperation>, KeycloakError> {
+    let (observed, plan) = look(admin, wanted, prune).await?;
+    carry_out(admin, wanted, provider_secret, prune, (&observed, &plan)).await?;
+    Ok(plan)
+}
+
+/// Carries out a plan that [`look`] gave together with what it saw, and makes sure that the realm stayed so. Does
+/// nothing where the plan is empty.
+pub async fn carry_out(
+    admin: &Admin,
+    wanted: &Wanted<'_>,
+    provider_secret: &Secret,
+    prune: Prune,
+    (observed, plan): (&ObservedRealm, &Plan<KeycloakOperation>),
+) -> Result<(), KeycloakError> {
+    if plan.is_empty() {
+        return Ok(());
+    }
+    apply(admin, observed, plan, provider_secret).await?;
+    let (_, rest) = look(admin, wanted, prune).await?;
+    if rest.is_empty() {
+        return Ok(());
+    }
+    Err(KeycloakError::NotKept {
+        realm: wanted.realm.name.clone(),
+        objects: rest.changes().map(|change| change.object.clone()).collect(),
+    })
+}
+
+/// Observes the realm and plans, without changing anything.
+pub async fn look(
+    admin: &Admin,
+    wanted: &Wanted<'_>,
+    prune: Prune,
+) -> Result<(ObservedRealm, Plan<KeycloakOperation>), KeycloakError> {
+    let observed = observe(admin, wanted.realm).await?;
+    let plan = plan(wanted, &observed, prune).map_err(|conflicts| KeycloakError::Conflicts {
+        realm: wanted.realm.name.clone(),
+        conflicts,
+    })?;
+    let objects = observed.objects.len();
+    tracing::info!(realm = wanted.realm.name, objects, "compared with Keycloak");
+    plan.log();
+    Ok((observed, plan))
+}
+
+/// Reads the secret of a confidential client, for carrying it to the application.
+pub async fn client_secret(admin: &Admin, realm: &str, client_id: &str) -> Result<Secret, KeycloakError> {
+    let absent = || KeycloakError::Absent {
+        object: Object::Client(client_id.to_owned()),
+    };
+    let found = admin.get(&[realm, "clients"], &[("clientId", client_id)]).await?;
+    let id = found[0]["id"].as_str().ok_or_else(absent)?;
+    let path = [realm, "clients", id, "client-secret"];
+    let answer = admin.get(&path, &[]).await?;
+    match &answer["value"] {
+        Value::String(value) => Ok(Secret::new(value.as_str())),
+        _ => Err(KeycloakError::Answer {
+            request: format!("GET client secret of {client_id}"),
+            missing: "value; is it a confidential client?",
+        }),
+    }
+}

@@ -1,0 +1,430 @@
+//! What is in a realm now: objects with all their fields, and relations. Only reads; no secret is kept.
+//!
+//! The number of requests grows with the pages of each listing, plus one per declared member and one or two per
+//! group or client that is declared or ours, never with the realm's users.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::stream::{self, StreamExt, TryStreamExt};
+use serde_json::{Map, Value};
+
+use super::client::Admin;
+use super::error::KeycloakError;
+use super::mark::{self, Ownership};
+use super::object::{Object, Relation};
+use crate::desired::identity;
+
+/// Requests in flight at a time.
+const CONCURRENCY: usize = 8;
+
+/// What was seen of a realm.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ObservedRealm {
+    /// Name of the realm.
+    pub name: String,
+    pub(super) objects: BTreeMap<Object, Value>,
+    pub(super) relations: BTreeSet<Relation>,
+}
+
+impl ObservedRealm {
+    /// A realm of which nothing was seen yet.
+    pub(super) fn absent(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            objects: BTreeMap::new(),
+            relations: BTreeSet::new(),
+        }
+    }
+
+    /// Whether the realm exists.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        self.objects.contains_key(&Object::Realm)
+    }
+
+    /// Whether `object` was seen with the mark of `owner`.
+    pub(super) fn is_owned(&self, object: &Object, owner: &str) -> bool {
+        self.objects
+            .get(object)
+            .is_some_and(|observed| mark::ownership(object, observed) == Ownership::Owned(owner.to_owned()))
+    }
+
+    /// User names of the members lotse added to `group`.
+    pub(super) fn ledger(&self, group: &str) -> BTreeSet<String> {
+        self.objects
+            .get(&Object::Group(group.to_owned()))
+            .map(mark::ledger)
+            .unwrap_or_default()
+    }
+
+    /// The user who is linked to `id` at `provider`.
+    pub(super) fn linked_user(&self, provider: &str, id: u64) -> Option<&str> {
+        let id = id.to_string();
+        self.links()
+            .find(|link| link.provider == provider && link.id == id)
+            .map(|link| link.user)
+    }
+
+    /// The id at `provider` to which `user` is linked.
+    pub(super) fn link_of(&self, user: &str, provider: &str) -> Option<&str> {
+        self.links()
+            .find(|link| link.user == user && link.provider == provider)
+            .map(|link| link.id)
+    }
+
+    fn links(&self) -> impl Iterator<Item = Link<'_>> {
+        self.relations.iter().filter_map(|relation| match relation {
+            Relation::Link { user, provider, id } => Some(Link { user, provider, id }),
+            _ => None,
+        })
+    }
+}
+
+struct Link<'seen> {
+    user: &'seen str,
+    provider: &'seen str,
+    id: &'seen str,
+}
+
+/// Looks at everything that planning `realm` needs.
+pub async fn observe(admin: &Admin, realm: &identity::Realm) -> Result<ObservedRealm, KeycloakError> {
+    let mut seen = ObservedRealm::absent(&realm.name);
+    let Some(found) = admin.find(&[&realm.name], &[]).await? else {
+        return Ok(seen);
+    };
+    seen.objects.insert(Object::Realm, found);
+    let looking = Looking { admin, realm };
+    looking.user_profile(&mut seen).await?;
+    looking.scopes(&mut seen).await?;
+    looking.providers(&mut seen).await?;
+    looking.clients(&mut seen).await?;
+    looking.groups(&mut seen).await?;
+    looking.users(&mut seen).await?;
+    Ok(seen)
+}
+
+struct Looking<'parts> {
+    admin: &'parts Admin,
+    realm: &'parts identity::Realm,
+}
+
+impl Looking<'_> {
+    async fn user_profile(&self, seen: &mut ObservedRealm) -> Result<(), KeycloakError> {
+        let profile = self
+            .admin
+            .get(&[&self.realm.name, "users", "profile"], &[])
+            .await?;
+        seen.objects.insert(Object::UserProfile, keyed_profile(profile));
+        Ok(())
+    }
+
+    async fn scopes(&self, seen: &mut ObservedRealm) -> Result<(), KeycloakError> {
+        let path = [&self.realm.name, "client-scopes"];
+        for mut scope in rows(self.admin.get(&path, &[]).await?) {
+            let name = text(&scope, "name");
+            for mapper in take(&mut scope, "protocolMappers") {
+                let key = Object::ScopeMapper {
+                    scope: name.clone(),
+                    mapper: text(&mapper, "name"),
+                };
+                seen.objects.insert(key, mapper);
+            }
+            seen.objects.insert(Object::Scope(name), scope);
+        }
+        Ok(())
+    }
+
+    async fn providers(&self, seen: &mut ObservedRealm) -> Result<(), KeycloakError> {
+        let path = [&self.realm.name, "identity-provider", "instances"];
+        let full = [("briefRepresentation", "false")];
+        for mut provider in self.admin.pages(&path, &full).await? {
+            remove(&mut provider["config"], "clientSecret");
+            seen.objects
+                .insert(Object::Provider(text(&provider, "alias")), provider);
+        }
+        Ok(())
+    }
+
+    async fn clients(&self, seen: &mut ObservedRealm) -> Result<(), KeycloakError> {
+        let mut with_roles = Vec::new();
+        for mut client in self.admin.pages(&[&self.realm.name, "clients"], &[]).await? {
+            let id = text(&client, "clientId");
+            for secret in ["secret", "registrationAccessToken"] {
+                remove(&mut client, secret);
+            }
+            for mapper in take(&mut client, "protocolMappers") {
+                let key = Object::ClientMapper {
+                    client: id.clone(),
+                    mapper: text(&mapper, "name"),
+                };
+                seen.objects.insert(key, mapper);
+            }
+            seen.relations.extend(scope_relations(&id, &client));
+            let key = Object::Client(id.clone());
+            let is_declared = self.realm.clients.iter().any(|declared| declared.client_id == id);
+            if is_declared || mark::ownership(&key, &client) != Ownership::Unmarked {
+                with_roles.push((id, text(&client, "id")));
+            }
+            seen.objects.insert(key, client);
+        }
+        self.roles(with_roles, seen).await
+    }
+
+    async fn roles(
+        &self,
+        clients: Vec<(String, String)>,
+        seen: &mut ObservedRealm,
+    ) -> Result<(), KeycloakError> {
+        let lists: Vec<(String, Vec<Value>)> = stream::iter(clients)
+            .map(|(client, id)| async move {
+                let path = [&self.realm.name, "clients", id.as_str(), "roles"];
+                let roles = self
+                    .admin
+                    .pages(&path, &[("briefRepresentation", "false")])
+                    .await?;
+                Ok((client, roles))
+            })
+            .buffered(CONCURRENCY)
+            .try_collect()
+            .await?;
+        for (client, roles) in lists {
+            for role in roles {
+                let key = Object::Role {
+                    client: client.clone(),
+                    role: text(&role, "name"),
+                };
+                seen.objects.insert(key, role);
+            }
+        }
+        Ok(())
+    }
+
+    async fn groups(&self, seen: &mut ObservedRealm) -> Result<(), KeycloakError> {
+        let path = [&self.realm.name, "groups"];
+        let mut with_members = Vec::new();
+        for group in self
+            .admin
+            .pages(&path, &[("briefRepresentation", "false")])
+            .await?
+        {
+            let name = text(&group, "name");
+            seen.relations.extend(role_mappings(&name, &group));
+            let key = Object::Group(name.clone());
+            let is_declared = self.realm.groups.iter().any(|declared| declared.name == name);
+            if is_declared || mark::ownership(&key, &group) != Ownership::Unmarked {
+                with_members.push((name, text(&group, "id")));
+            }
+            seen.objects.insert(key, group);
+        }
+        let lists: Vec<(String, Vec<Value>)> = stream::iter(with_members)
+            .map(|(group, id)| async move {
+                let path = [&self.realm.name, "groups", id.as_str(), "members"];
+                let members = self
+                    .admin
+                    .pages(&path, &[("briefRepresentation", "true")])
+                    .await?;
+                Ok((group, members))
+            })
+            .buffered(CONCURRENCY)
+            .try_collect()
+            .await?;
+        for (group, members) in lists {
+            for user in members {
+                seen.relations.insert(Relation::Membership {
+                    user: text(&user, "username"),
+                    group: group.clone(),
+                });
+                seen.objects
+                    .entry(Object::User(text(&user, "username")))
+                    .or_insert(user);
+            }
+        }
+        Ok(())
+    }
+
+    async fn users(&self, seen: &mut ObservedRealm) -> Result<(), KeycloakError> {
+        let accounts: Vec<Vec<Account>> = stream::iter(&self.realm.members)
+            .map(|member| self.accounts(member))
+            .buffered(CONCURRENCY)
+            .try_collect()
+            .await?;
+        for account in accounts.into_iter().flatten() {
+            let user = text(&account.user, "username");
+            if let Some(id) = account.linked_id {
+                let provider = self.realm.github.alias.clone();
+                let user = user.clone();
+                seen.relations.insert(Relation::Link { user, provider, id });
+            }
+            seen.objects.insert(Object::User(user), account.user);
+        }
+        Ok(())
+    }
+
+    /// The account that is linked to the member, and the one that has the member's name if it is another one.
+    async fn accounts(&self, member: &identity::Member) -> Result<Vec<Account>, KeycloakError> {
+        let name = super::wanted::user_name(member);
+        let id = member.id.to_string();
+        let linked = [("idpAlias", self.realm.github.alias.as_str()), ("idpUserId", &id)];
+        let mut accounts: Vec<Account> = self
+            .find_users(&linked)
+            .await?
+            .into_iter()
+            .map(|user| Account {
+                user,
+                linked_id: Some(id.clone()),
+            })
+            .collect();
+        if accounts
+            .iter()
+            .all(|account| account.user["username"] != name.as_str())
+        {
+            for user in self.find_users(&[("username", &name), ("exact", "true")]).await? {
+                let linked_id = self.link(&text(&user, "id")).await?;
+                accounts.push(Account { user, linked_id });
+            }
+        }
+        Ok(accounts)
+    }
+
+    async fn find_users(&self, filter: &[(&str, &str)]) -> Result<Vec<Value>, KeycloakError> {
+        let mut query = vec![("briefRepresentation", "false")];
+        query.extend(filter);
+        self.admin
+            .get(&[&self.realm.name, "users"], &query)
+            .await
+            .map(rows)
+    }
+
+    async fn link(&self, user_id: &str) -> Result<Option<String>, KeycloakError> {
+        let path = [&self.realm.name, "users", user_id, "federated-identity"];
+        let links = rows(self.admin.get(&path, &[]).await?);
+        let link = links
+            .into_iter()
+            .find(|link| link["identityProvider"] == self.realm.github.alias.as_str());
+        Ok(link.map(|link| text(&link, "userId")))
+    }
+}
+
+struct Account {
+    user: Value,
+    linked_id: Option<String>,
+}
+
+/// The profile with its list of attributes as a map, so that one attribute has a path.
+pub(super) fn keyed_profile(mut profile: Value) -> Value {
+    let attributes: Map<String, Value> = take(&mut profile, "attributes")
+        .into_iter()
+        .map(|attribute| (text(&attribute, "name"), attribute))
+        .collect();
+    profile["attributes"] = attributes.into();
+    profile
+}
+
+/// The profile as the server wants it. An attribute that was removed from the server's profile is not brought
+/// back by the fields lotse has for it: those without a name are left out.
+pub(super) fn listed_profile(mut profile: Value) -> Value {
+    if let Value::Object(attributes) = profile["attributes"].take() {
+        profile["attributes"] = attributes
+            .into_iter()
+            .map(|(_, attribute)| attribute)
+            .filter(|attribute| attribute["name"].is_string())
+            .collect();
+    }
+    profile
+}
+
+fn scope_relations(client: &str, representation: &Value) -> Vec<Relation> {
+    let names = |field: &str| -> Vec<String> {
+        let names = representation[field].as_array().into_iter().flatten();
+        names.filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let default = names("defaultClientScopes")
+        .into_iter()
+        .map(|scope| Relation::DefaultScope {
+            client: client.to_owned(),
+            scope,
+        });
+    let optional = names("optionalClientScopes")
+        .into_iter()
+        .map(|scope| Relation::OptionalScope {
+            client: client.to_owned(),
+            scope,
+        });
+    default.chain(optional).collect()
+}
+
+fn role_mappings(group: &str, representation: &Value) -> Vec<Relation> {
+    let mut mappings = Vec::new();
+    for (client, roles) in representation["clientRoles"].as_object().into_iter().flatten() {
+        for role in roles.as_array().into_iter().flatten().filter_map(Value::as_str) {
+            mappings.push(Relation::RoleMapping {
+                client: client.clone(),
+                role: role.to_owned(),
+                group: group.to_owned(),
+            });
+        }
+    }
+    mappings
+}
+
+fn rows(value: Value) -> Vec<Value> {
+    match value {
+        Value::Array(rows) => rows,
+        _ => Vec::new(),
+    }
+}
+
+fn take(value: &mut Value, field: &str) -> Vec<Value> {
+    let taken = value.get_mut(field).map(Value::take);
+    remove(value, field);
+    taken.map(rows).unwrap_or_default()
+}
+
+fn remove(value: &mut Value, field: &str) {
+    if let Value::Object(fields) = value {
+        fields.shift_remove(field);
+    }
+}
+
+fn text(value: &Value, field: &str) -> String {
+    value[field].as_str().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn test_the_profile_survives_the_way_there_and_back() {
+        let profile = json!({
+            "attributes": [{"name": "username", "multivalued": false}, {"name": "email"}],
+            "groups": [{"name": "user-metadata"}],
+        });
+        let keyed = keyed_profile(profile.clone());
+        assert_eq!(keyed["attributes"]["email"], json!({"name": "email"}));
+        assert_eq!(listed_profile(keyed), profile);
+    }
+
+    #[test]
+    fn test_relations_come_from_the_representations() {
+        let client = json!({"defaultClientScopes": ["basic"], "optionalClientScopes": ["groups"]});
+        assert_eq!(
+            scope_relations("kubectl", &client),
+            [
+                Relation::DefaultScope {
+                    client: "kubectl".into(),
+                    scope: "basic".into()
+                },
+                Relation::OptionalScope {
+                    client: "kubectl".into(),
+                    scope: "groups".into()
+                },
+            ]
+        );
+        let group = json!({"clientRoles": {"grafana": ["admin", "viewer"]}});
+        assert_eq!(role_mappings("a:b", &group).len(), 2);
+        assert_eq!(role_mappings("a:b", &json!({})), []);
+    }
+}

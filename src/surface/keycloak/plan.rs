@@ -1,0 +1,399 @@
+//! What separates the desired realm from the observed one. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::error::Conflict;
+use super::fields;
+use super::mark::{self, FINGERPRINT, Ownership};
+use super::object::{KeycloakOperation, Object, Relation};
+use super::observe::ObservedRealm;
+use super::wanted::{self, Accounts, Wanted};
+use crate::desired::identity;
+use crate::plan::{Action, FieldChange, Plan};
+
+/// What happens to objects that carry our mark and are no longer declared. Memberships and role mappings of lotse
+/// always end with their declaration: rights must go even where objects stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prune {
+    /// They stay.
+    Keep,
+    /// Groups, clients, client roles and client scopes are deleted. Users and identity providers never are.
+    Delete,
+}
+
+/// Computes the steps from `observed` to `wanted`: what is new or changed first, what ends last.
+///
+/// # Errors
+/// All conflicts that a person has to resolve, at once.
+pub fn plan(
+    wanted: &Wanted<'_>,
+    observed: &ObservedRealm,
+    prune: Prune,
+) -> Result<Plan<KeycloakOperation>, Vec<Conflict>> {
+    let (accounts, mut conflicts) = accounts(wanted.realm, observed);
+    if !conflicts.is_empty() {
+        return Err(conflicts);
+    }
+    let planning = Planning {
+        wanted,
+        observed,
+        ledgers: wanted::ledgers(wanted.realm),
+        present: present(wanted.realm, &accounts),
+        leaving: leaving(wanted, observed, &accounts),
+        objects: wanted::objects(wanted, &accounts),
+        relations: wanted::relations(wanted.realm, &accounts),
+    };
+    conflicts.extend(planning.objects_of_others());
+    if conflicts.is_empty() {
+        Ok(planning.steps(prune))
+    } else {
+        Err(conflicts)
+    }
+}
+
+/// Members of declared groups whom neither the declaration nor lotse put there: somebody did it by hand. They are
+/// left alone, but have the group's rights, so they are worth a warning.
+#[must_use]
+pub fn strangers(wanted: &Wanted<'_>, observed: &ObservedRealm) -> Vec<Relation> {
+    let (accounts, _) = accounts(wanted.realm, observed);
+    let declared = wanted::relations(wanted.realm, &accounts);
+    let groups: BTreeSet<&str> = wanted
+        .realm
+        .groups
+        .iter()
+        .map(|group| group.name.as_str())
+        .collect();
+    observed
+        .relations
+        .difference(&declared)
+        .filter(|relation| match relation {
+            Relation::Membership { user, group } => {
+                groups.contains(group.as_str()) && !observed.ledger(group).contains(user)
+            }
+            _ => false,
+        })
+        .cloned()
+        .collect()
+}
+
+/// Finds the account of each member: by the link to the forge, which survives renames, otherwise by name.
+fn accounts(realm: &identity::Realm, observed: &ObservedRealm) -> (Accounts, Vec<Conflict>) {
+    let mut accounts = Accounts::new();
+    let mut conflicts = Vec::new();
+    for member in &realm.members {
+        let declared = wanted::user_name(member);
+        let linked = observed.linked_user(&realm.github.alias, member.id);
+        let holder = observed
+            .objects
+            .contains_key(&Object::User(declared.clone()))
+            .then(|| observed.link_of(&declared, &realm.github.alias));
+        let account = match (linked, holder) {
+            (Some(linked), None) => linked.to_owned(),
+            (Some(linked), Some(_)) if linked == declared => declared,
+            (None, None | Some(None)) => declared,
+            (_, Some(holder)) => {
+                conflicts.push(Conflict::NameTaken {
+                    name: declared,
+                    id: member.id,
+                    holder: holder.map(str::to_owned),
+                });
+                continue;
+            }
+        };
+        accounts.insert(member.id, account);
+    }
+    (accounts, conflicts)
+}
+
+/// For each group that is ours: the members lotse added, who are still in and no longer declared.
+fn leaving(
+    wanted: &Wanted<'_>,
+    observed: &ObservedRealm,
+    accounts: &Accounts,
+) -> BTreeMap<String, BTreeSet<String>> {
+    let declared = wanted::relations(wanted.realm, accounts);
+    let mut leaving: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for relation in observed.relations.difference(&declared) {
+        if let Relation::Membership { user, group } = relation
+            && observed.is_owned(&Object::Group(group.clone()), wanted.owner.as_str())
+            && observed.ledger(group).contains(user)
+        {
+            leaving.entry(group.clone()).or_default().insert(user.clone());
+        }
+    }
+    leaving
+}
+
+/// For each group the accounts of its declared members, by their present names.
+fn present<'realm>(
+    realm: &'realm identity::Realm,
+    accounts: &Accounts,
+) -> BTreeMap<&'realm str, BTreeSet<String>> {
+    let mut present: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for member in &realm.members {
+        for group in &member.groups {
+            present
+                .entry(group)
+                .or_default()
+                .insert(accounts[&member.id].clone());
+        }
+    }
+    present
+}
+
+/// Everything that planning looks at, computed once.
+struct Planning<'inputs> {
+    wanted: &'inputs Wanted<'inputs>,
+    observed: &'inputs ObservedRealm,
+    objects: BTreeMap<Object, Value>,
+    relations: BTreeSet<Relation>,
+    ledgers: BTreeMap<&'inputs str, BTreeSet<String>>,
+    present: BTreeMap<&'inputs str, BTreeSet<String>>,
+    leaving: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Planning<'_> {
+    fn objects_of_others(&self) -> Vec<Conflict> {
+        self.objects
+            .keys()
+            .filter_map(|object| {
+                let observed = self.observed.objects.get(object)?;
+                match mark::ownership(object, observed) {
+                    Ownership::Owned(owner) if owner != self.wanted.owner.as_str() => {
+                        Some(Conflict::OwnedByAnother {
+                            object: object.clone(),
+                            owner,
+                        })
+                    }
+                    _ => None,
+                }
+            })
+            .collect()
+    }
+
+    fn steps(&self, prune: Prune) -> Plan<KeycloakOperation> {
+        let mut plan = Plan::empty();
+        let (accounts, others): (Vec<&Object>, Vec<&Object>) = self
+            .creation_order()
+            .into_iter()
+            .partition(|object| self.is_account(object));
+        for object in others {
+            self.ensure_object(&mut plan, object);
+        }
+        self.attach(&mut plan);
+        self.detach(&mut plan);
+        for object in accounts {
+            self.ensure_object(&mut plan, object);
+        }
+        self.settle_ledgers(&mut plan, prune);
+        if prune == Prune::Delete {
+            self.delete(&mut plan);
+        }
+        plan
+    }
+
+    /// An account that exists may get another name. That waits until the memberships are settled: those who left are
+    /// known to the ledgers by the name they had.
+    fn is_account(&self, object: &Object) -> bool {
+        matches!(object, Object::User(_)) && self.observed.objects.contains_key(object)
+    }
+
+    /// A new realm brings its user profile with it; an existing one gets the stricter profile before the realm
+    /// allows user names to be edited.
+    fn creation_order(&self) -> Vec<&Object> {
+        let mut order: Vec<&Object> = self.objects.keys().collect();
+        if !self.observed.exists() {
+            order.sort_by_key(|object| **object != Object::Realm);
+        }
+        order
+    }
+
+    fn ensure_object(&self, plan: &mut Plan<KeycloakOperation>, object: &Object) {
+        let wanted = self.with_first_ledger(object);
+        let Some(observed) = self.observed.objects.get(object) else {
+            let operation = KeycloakOperation::Create {
+                object: object.clone(),
+                representation: self.representation(object, &wanted),
+            };
+            plan.push(Action::Create, object.to_string(), Vec::new(), operation);
+            return;
+        };
+        let differences = fields::differences(observed, &wanted);
+        if differences.is_empty() {
+            return;
+        }
+        let action = match mark::ownership(object, observed) {
+            Ownership::Unmarked => Action::Adopt,
+            Ownership::Part | Ownership::Owned(_) => Action::Update,
+        };
+        let shown = differences.iter().map(shown).collect();
+        let operation = KeycloakOperation::Update {
+            object: object.clone(),
+            differences,
+        };
+        plan.push(action, object.to_string(), shown, operation);
+    }
+
+    /// The ledger names members before they are added and until they are out, and those who get another name by
+    /// both, so that a run which was killed in between still knows whom it added.
+    fn with_first_ledger(&self, object: &Object) -> Value {
+        let wanted = self.objects[object].clone();
+        let Object::Group(name) = object else {
+            return wanted;
+        };
+        let mut first = self.ledgers[name.as_str()].clone();
+        first.extend(self.present.get(name.as_str()).into_iter().flatten().cloned());
+        first.extend(self.leaving.get(name).into_iter().flatten().cloned());
+        mark::with_ledger(wanted, &first)
+    }
+
+    fn representation(&self, object: &Object, wanted: &Value) -> Value {
+        if *object == Object::UserProfile {
+            return wanted.clone();
+        }
+        let mut representation = fields::without_nulls(wanted);
+        if let Value::Object(more) = wanted::at_creation(object, self.wanted.realm)
+            && let Value::Object(fields) = &mut representation
+        {
+            fields.extend(more);
+        }
+        representation
+    }
+
+    fn attach(&self, plan: &mut Plan<KeycloakOperation>) {
+        for relation in self.relations.difference(&self.observed.relations) {
+            if self.comes_with_creation(relation) {
+                continue;
+            }
+            if let Relation::DefaultScope { client, scope } = relation {
+                self.end_optional(plan, client, scope);
+            }
+            let operation = KeycloakOperation::Attach(relation.clone());
+            plan.push(Action::Create, relation.to_string(), Vec::new(), operation);
+        }
+    }
+
+    /// Links and default scopes are part of what creates a user and a client.
+    fn comes_with_creation(&self, relation: &Relation) -> bool {
+        let object = match relation {
+            Relation::Link { user, .. } => Object::User(user.clone()),
+            Relation::DefaultScope { client, .. } => Object::Client(client.clone()),
+            _ => return false,
+        };
+        !self.observed.objects.contains_key(&object)
+    }
+
+    /// Keycloak ignores a default scope while the client has the same one as optional.
+    fn end_optional(&self, plan: &mut Plan<KeycloakOperation>, client: &str, scope: &str) {
+        let optional = Relation::OptionalScope {
+            client: client.to_owned(),
+            scope: scope.to_owned(),
+        };
+        if self.observed.relations.contains(&optional) {
+            let text = optional.to_string();
+            plan.push(
+                Action::Delete,
+                text,
+                Vec::new(),
+                KeycloakOperation::Detach(optional),
+            );
+        }
+    }
+
+    fn detach(&self, plan: &mut Plan<KeycloakOperation>) {
+        for relation in self.observed.relations.difference(&self.relations) {
+            if self.is_ours_to_end(relation) {
+                let operation = KeycloakOperation::Detach(relation.clone());
+                plan.push(Action::Delete, relation.to_string(), Vec::new(), operation);
+            }
+        }
+    }
+
+    /// Memberships that are in our ledger, and groups that have a role which is ours.
+    fn is_ours_to_end(&self, relation: &Relation) -> bool {
+        match relation {
+            Relation::Membership { user, group } => {
+                self.leaving.get(group).is_some_and(|users| users.contains(user))
+            }
+            Relation::RoleMapping { client, role, .. } => {
+                let role = Object::Role {
+                    client: client.clone(),
+                    role: role.clone(),
+                };
+                self.observed.is_owned(&role, self.wanted.owner.as_str())
+            }
+            Relation::Link { .. } | Relation::DefaultScope { .. } | Relation::OptionalScope { .. } => false,
+        }
+    }
+
+    /// Takes those who left, and names that are no more, out of the ledgers; also out of those of groups that are no
+    /// longer declared.
+    fn settle_ledgers(&self, plan: &mut Plan<KeycloakOperation>, prune: Prune) {
+        for (name, declared) in &self.ledgers {
+            let object = Object::Group((*name).to_owned());
+            settle(plan, &object, &self.with_first_ledger(&object), declared);
+        }
+        for (object, observed) in &self.observed.objects {
+            let is_forgotten = matches!(object, Object::Group(_))
+                && prune == Prune::Keep
+                && !self.objects.contains_key(object)
+                && self.observed.is_owned(object, self.wanted.owner.as_str());
+            if is_forgotten {
+                settle(plan, object, observed, &BTreeSet::new());
+            }
+        }
+    }
+
+    fn delete(&self, plan: &mut Plan<KeycloakOperation>) {
+        for object in self.observed.objects.keys().rev() {
+            let goes_with_its_client = match object {
+                Object::Role { client, .. } => self.is_deleted(&Object::Client(client.clone())),
+                _ => false,
+            };
+            if self.is_deleted(object) && !goes_with_its_client {
+                let operation = KeycloakOperation::Delete {
+                    object: object.clone(),
+                };
+                plan.push(Action::Delete, object.to_string(), Vec::new(), operation);
+            }
+        }
+    }
+
+    fn is_deleted(&self, object: &Object) -> bool {
+        let is_deletable = matches!(
+            object,
+            Object::Scope(_) | Object::Client(_) | Object::Role { .. } | Object::Group(_)
+        );
+        is_deletable
+            && !self.objects.contains_key(object)
+            && self.observed.is_owned(object, self.wanted.owner.as_str())
+    }
+}
+
+/// Plans the change of a group's ledger from what `before` has to `members`.
+fn settle(plan: &mut Plan<KeycloakOperation>, object: &Object, before: &Value, members: &BTreeSet<String>) {
+    let differences = fields::differences(before, &mark::with_ledger(Value::Null, members));
+    if differences.is_empty() {
+        return;
+    }
+    let shown = differences.iter().map(shown).collect();
+    let operation = KeycloakOperation::Update {
+        object: object.clone(),
+        differences,
+    };
+    plan.push(Action::Update, object.to_string(), shown, operation);
+}
+
+/// A changed secret is told as such; its fingerprint means nothing to a reader.
+fn shown(difference: &fields::Difference) -> FieldChange {
+    if difference.path.last().is_some_and(|key| key == FINGERPRINT) {
+        return FieldChange {
+            path: "config.clientSecret".into(),
+            before: difference.before.as_ref().map(|_| "***".into()),
+            after: Some("*** (another one)".into()),
+        };
+    }
+    difference.shown()
+}

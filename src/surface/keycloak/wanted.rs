@@ -1,0 +1,334 @@
+//! The desired realm in Keycloak's words: for each object the fields lotse decides, and nothing else. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::mark::{self, FINGERPRINT, Fingerprint};
+use super::object::{Object, Relation};
+use crate::desired::identity::{self, ClientKind, IdentityProvider, Member};
+use crate::names::EnvironmentName;
+
+/// The client scope that carries the groups, and the claim it makes.
+pub const GROUPS_SCOPE: &str = "groups";
+/// The claim with the roles a person has in the client that asked.
+pub const ROLES_CLAIM: &str = "roles";
+
+/// Scopes of a program on a person's machine: who it is and its groups.
+const PUBLIC_SCOPES: [&str; 4] = ["basic", "profile", "email", GROUPS_SCOPE];
+/// Scopes of a server: what Keycloak gives every client, and the groups.
+const CONFIDENTIAL_SCOPES: [&str; 7] = [
+    "web-origins",
+    "acr",
+    "roles",
+    "profile",
+    "basic",
+    "email",
+    GROUPS_SCOPE,
+];
+
+/// What should be in a realm, and for whom.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'desired> {
+    /// The desired realm.
+    pub realm: &'desired identity::Realm,
+    /// The environment whose mark everything carries.
+    pub owner: &'desired EnvironmentName,
+    /// Fingerprint of the identity provider's client secret, see [`Wanted::fingerprint`].
+    pub provider_secret: &'desired Fingerprint,
+}
+
+impl Wanted<'_> {
+    /// The fingerprint of the secret of `provider` in the environment `owner`.
+    #[must_use]
+    pub fn fingerprint(
+        secret: &crate::secret::Secret,
+        owner: &EnvironmentName,
+        provider: &IdentityProvider,
+    ) -> Fingerprint {
+        Fingerprint::of(secret, owner, &Object::Provider(provider.alias.clone()))
+    }
+}
+
+/// User names by the numeric id at the forge: the present ones of existing accounts, otherwise the declared ones.
+pub(super) type Accounts = BTreeMap<u64, String>;
+
+/// All wanted objects with the fields lotse decides. `null` means that the field must be absent. The ledger of
+/// members is not among the groups' fields: when it is written depends on what was observed.
+pub(super) fn objects(wanted: &Wanted<'_>, accounts: &Accounts) -> BTreeMap<Object, Value> {
+    let realm = wanted.realm;
+    let mut objects = BTreeMap::from([
+        (Object::Realm, realm_fields(&realm.name)),
+        (Object::UserProfile, user_profile()),
+        (Object::Scope(GROUPS_SCOPE.into()), groups_scope()),
+        (groups_mapper_key(), groups_mapper()),
+        (
+            Object::Provider(realm.github.alias.clone()),
+            provider(&realm.github, wanted.provider_secret),
+        ),
+    ]);
+    for group in &realm.groups {
+        objects.insert(Object::Group(group.name.clone()), group_fields(group));
+    }
+    for member in &realm.members {
+        objects.insert(Object::User(accounts[&member.id].clone()), user(member));
+    }
+    for client in &realm.clients {
+        objects.extend(client_objects(client));
+    }
+    objects
+        .into_iter()
+        .map(|(object, fields)| {
+            let marked = mark::marked(&object, fields, wanted.owner);
+            (object, marked)
+        })
+        .collect()
+}
+
+/// All relations that should hold.
+pub(super) fn relations(realm: &identity::Realm, accounts: &Accounts) -> BTreeSet<Relation> {
+    let mut relations = BTreeSet::new();
+    for member in &realm.members {
+        let user = &accounts[&member.id];
+        relations.insert(Relation::Link {
+            user: user.clone(),
+            provider: realm.github.alias.clone(),
+            id: member.id.to_string(),
+        });
+        relations.extend(member.groups.iter().map(|group| Relation::Membership {
+            user: user.clone(),
+            group: group.clone(),
+        }));
+    }
+    for client in &realm.clients {
+        relations.extend(default_scopes(client).iter().map(|scope| Relation::DefaultScope {
+            client: client.client_id.clone(),
+            scope: (*scope).to_owned(),
+        }));
+        for (role, groups) in &client.roles {
+            relations.extend(groups.iter().map(|group| Relation::RoleMapping {
+                client: client.client_id.clone(),
+                role: role.clone(),
+                group: group.clone(),
+            }));
+        }
+    }
+    relations
+}
+
+/// User names of the declared members of each declared group.
+pub(super) fn ledgers(realm: &identity::Realm) -> BTreeMap<&str, BTreeSet<String>> {
+    let mut ledgers: BTreeMap<&str, BTreeSet<String>> = realm
+        .groups
+        .iter()
+        .map(|group| (group.name.as_str(), BTreeSet::new()))
+        .collect();
+    for member in &realm.members {
+        for group in &member.groups {
+            ledgers.entry(group).or_default().insert(user_name(member));
+        }
+    }
+    ledgers
+}
+
+/// The name of a member's account: Keycloak keeps user names in lower case.
+pub(super) fn user_name(member: &Member) -> String {
+    member.login.to_lowercase()
+}
+
+/// What only the creation of an object says: an administrator may change it later, or it has an endpoint of its own.
+pub(super) fn at_creation(object: &Object, realm: &identity::Realm) -> Value {
+    match object {
+        Object::User(name) => realm
+            .members
+            .iter()
+            .find(|member| user_name(member) == *name)
+            .map_or(Value::Null, |member| new_user(member, &realm.github.alias)),
+        Object::Client(id) => realm
+            .clients
+            .iter()
+            .find(|client| client.client_id == *id)
+            .map_or(
+                Value::Null,
+                |client| json!({ "enabled": true, "defaultClientScopes": default_scopes(client) }),
+            ),
+        _ => Value::Null,
+    }
+}
+
+/// The account is linked in the same request, so that there is no moment in which somebody else could claim it.
+fn new_user(member: &Member, provider: &str) -> Value {
+    json!({
+        "enabled": true,
+        "federatedIdentities": [{
+            "identityProvider": provider,
+            "userId": member.id.to_string(),
+            "userName": member.login,
+        }],
+    })
+}
+
+/// `editUsernameAllowed` lets administrators follow a login that was renamed at the forge; the user profile keeps
+/// users themselves from it.
+fn realm_fields(name: &str) -> Value {
+    json!({
+        "realm": name,
+        "enabled": true,
+        "sslRequired": "external",
+        "registrationAllowed": false,
+        "editUsernameAllowed": true,
+        "bruteForceProtected": true,
+        "eventsEnabled": true,
+        "adminEventsEnabled": true,
+        "adminEventsDetailsEnabled": true,
+    })
+}
+
+/// Marks on users persist (attributes the profile does not declare are dropped silently otherwise), short logins
+/// are allowed, nobody renames themselves, and a prepared account is complete without an e-mail address: the first
+/// login shows no page that asks for one.
+fn user_profile() -> Value {
+    json!({
+        "unmanagedAttributePolicy": "ADMIN_EDIT",
+        "attributes": {
+            "username": {
+                "validations": { "length": { "min": 1 } },
+                "permissions": { "edit": ["admin"] },
+            },
+            "email": { "required": null },
+            "firstName": { "required": null },
+            "lastName": { "required": null },
+        },
+    })
+}
+
+fn groups_scope() -> Value {
+    json!({
+        "name": GROUPS_SCOPE,
+        "description": "Names of the groups a person is in",
+        "protocol": "openid-connect",
+        "attributes": { "include.in.token.scope": "true", "display.on.consent.screen": "false" },
+    })
+}
+
+fn groups_mapper_key() -> Object {
+    Object::ScopeMapper {
+        scope: GROUPS_SCOPE.into(),
+        mapper: GROUPS_SCOPE.into(),
+    }
+}
+
+/// Without `full.path: false` every group would arrive with a leading slash.
+fn groups_mapper() -> Value {
+    json!({
+        "name": GROUPS_SCOPE,
+        "protocol": "openid-connect",
+        "protocolMapper": "oidc-group-membership-mapper",
+        "config": {
+            "claim.name": GROUPS_SCOPE,
+            "full.path": "false",
+            "multivalued": "true",
+            "id.token.claim": "true",
+            "access.token.claim": "true",
+            "userinfo.token.claim": "true",
+            "introspection.token.claim": "true",
+        },
+    })
+}
+
+/// `syncMode: IMPORT` keeps the names that people.yaml gives to the people.
+fn provider(provider: &IdentityProvider, secret: &Fingerprint) -> Value {
+    json!({
+        "alias": provider.alias,
+        "providerId": "github",
+        "enabled": true,
+        "config": {
+            "clientId": provider.client_id,
+            "baseUrl": provider.base_url,
+            "apiUrl": provider.api_url,
+            "syncMode": "IMPORT",
+            FINGERPRINT: secret.to_string(),
+        },
+    })
+}
+
+fn group_fields(group: &identity::Group) -> Value {
+    json!({ "name": group.name, "description": group.description })
+}
+
+fn user(member: &Member) -> Value {
+    let (first, last) = match member.name.trim().rsplit_once(' ') {
+        Some((first, last)) => (first.trim(), Some(last)),
+        None => (member.name.trim(), None),
+    };
+    json!({ "username": user_name(member), "firstName": first, "lastName": last })
+}
+
+fn client_objects(client: &identity::Client) -> Vec<(Object, Value)> {
+    let id = &client.client_id;
+    let mut objects = vec![(Object::Client(id.clone()), client_fields(client))];
+    objects.extend(client.roles.keys().map(|role| {
+        let key = Object::Role {
+            client: id.clone(),
+            role: role.clone(),
+        };
+        (key, json!({ "name": role }))
+    }));
+    if !client.roles.is_empty() {
+        let key = Object::ClientMapper {
+            client: id.clone(),
+            mapper: ROLES_CLAIM.into(),
+        };
+        objects.push((key, roles_mapper(id)));
+    }
+    objects
+}
+
+/// `fullScopeAllowed: false` keeps the roles a person has elsewhere out of this client's tokens.
+fn client_fields(client: &identity::Client) -> Value {
+    let is_public = matches!(client.kind, ClientKind::Public);
+    let mut fields = json!({
+        "clientId": client.client_id,
+        "description": client.description,
+        "protocol": "openid-connect",
+        "publicClient": is_public,
+        "standardFlowEnabled": true,
+        "implicitFlowEnabled": false,
+        "directAccessGrantsEnabled": false,
+        "serviceAccountsEnabled": false,
+        "fullScopeAllowed": false,
+        "redirectUris": client.redirect_uris,
+        "webOrigins": ["+"],
+        "attributes": {},
+    });
+    if is_public {
+        fields["attributes"]["pkce.code.challenge.method"] = json!("S256");
+    }
+    fields
+}
+
+/// The person's roles in this client as a flat list: applications such as Grafana read it.
+fn roles_mapper(client_id: &str) -> Value {
+    json!({
+        "name": ROLES_CLAIM,
+        "protocol": "openid-connect",
+        "protocolMapper": "oidc-usermodel-client-role-mapper",
+        "config": {
+            "claim.name": ROLES_CLAIM,
+            "jsonType.label": "String",
+            "multivalued": "true",
+            "usermodel.clientRoleMapping.clientId": client_id,
+            "id.token.claim": "true",
+            "access.token.claim": "true",
+            "userinfo.token.claim": "true",
+            "introspection.token.claim": "true",
+        },
+    })
+}
+
+const fn default_scopes(client: &identity::Client) -> &'static [&'static str] {
+    match client.kind {
+        ClientKind::Public => &PUBLIC_SCOPES,
+        ClientKind::Confidential { .. } => &CONFIDENTIAL_SCOPES,
+    }
+}

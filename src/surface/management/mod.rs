@@ -1,0 +1,20 @@
+//! The management cluster: the cluster stack, the cluster made from its class, and what holds them up.
+//!
+//! Namespace, `ClusterStack` and `Cluster` are planned and applied as any Kubernetes object
+//! ([`crate::kubernetes::Cluster::plan`]); here is what is particular to them.
+
+mod cluster;
+mod error;
+mod stack;
+mod trail;
+mod versions;
+
+pub use cluster::{kubeconfig, wait_for_cluster};
+pub use error::ManagementError;
+pub use stack::wait_for_class;
+pub use versions::{Served, adapt, served};
+
+/// API group of Cluster API.
+const CLUSTER_GROUP: &str = "cluster.x-k8s.io";
+/// API group of the cluster-stack-operator.
+const STACK_GROUP: &str = "clusterstack.x-k8s.io";

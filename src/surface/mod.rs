@@ -1,0 +1,7 @@
+//! The five surfaces. Each has the same four doors: desired (pure) → observe → plan (pure) → apply.
+
+pub mod dns;
+pub mod git;
+pub mod keycloak;
+pub mod management;
+pub mod workload;

@@ -1,0 +1,230 @@
+//! Installing Flux: definitions, components, sync objects; each only where Flux does not look after it already.
+
+use kube::api::DynamicObject;
+use serde_json::Value;
+
+use super::release::is_definition;
+use super::{FLUX_MANAGER, FLUX_NAMESPACE, FluxRelease, WorkloadError};
+use crate::desired::Manifest;
+use crate::kubernetes::{
+    ApplyOperation, Cluster, KubernetesError, Look, ObjectReference, Wait, Watched, condition, is_true,
+};
+use crate::plan::Plan;
+
+/// On everything that a Flux Kustomization delivers.
+const DELIVERED: &str = "kustomize.toolkit.fluxcd.io/name";
+
+/// What is missing of Flux's components or differs. What Flux itself delivers from Git is left to it.
+pub async fn plan_components(
+    cluster: &Cluster,
+    release: &FluxRelease,
+) -> Result<Plan<ApplyOperation>, WorkloadError> {
+    plan_undelivered(cluster, release.objects()).await
+}
+
+/// Applies the components in two stages: first the namespace and the definitions, and when those are established, the
+/// rest. Gives the number of objects that were added or updated.
+pub async fn apply_components(
+    cluster: &Cluster,
+    plan: &Plan<ApplyOperation>,
+    wait: &Wait<'_>,
+) -> Result<usize, WorkloadError> {
+    let cluster = cluster.in_the_name_of(FLUX_MANAGER);
+    let (definitions, rest): (Vec<_>, Vec<_>) = plan
+        .steps
+        .iter()
+        .map(|step| step.operation.0.clone())
+        .partition(is_definition);
+    let mut changed = cluster.apply_all(&definitions).await?;
+    wait_until_established(&cluster, &definitions, wait).await?;
+    changed += cluster.apply_all(&rest).await?;
+    Ok(changed)
+}
+
+/// Applies the `GitRepository` and the root Kustomization where they are missing, or differ while Flux does not deliver
+/// them yet. Gives the number of objects that were added or updated.
+pub async fn apply_sync(cluster: &Cluster, sync: &[Manifest]) -> Result<usize, WorkloadError> {
+    let plan = plan_undelivered(cluster, sync).await?;
+    Ok(cluster.in_the_name_of(FLUX_MANAGER).apply_plan(&plan).await?)
+}
+
+/// Waits until all controllers of the release run as their Deployments say.
+pub async fn wait_for_controllers(
+    cluster: &Cluster,
+    release: &FluxRelease,
+    wait: &Wait<'_>,
+) -> Result<(), WorkloadError> {
+    let names: Vec<&str> = release
+        .objects()
+        .iter()
+        .filter(|object| object.kind() == "Deployment")
+        .map(Manifest::name)
+        .collect();
+    let names = names.as_slice();
+    let watched = [Watched::kind("apps/v1", "Deployment", Some(FLUX_NAMESPACE))];
+    let look = || async move { look_at_controllers(cluster, names).await };
+    Ok(cluster.wait(wait, &watched, look).await?)
+}
+
+async fn plan_undelivered(
+    cluster: &Cluster,
+    objects: &[Manifest],
+) -> Result<Plan<ApplyOperation>, WorkloadError> {
+    let mut undelivered = Vec::new();
+    for object in objects {
+        let delivered = cluster
+            .get(object)
+            .await?
+            .is_some_and(|observed| is_delivered(&observed));
+        if !delivered {
+            undelivered.push(object.clone());
+        }
+    }
+    Ok(cluster.in_the_name_of(FLUX_MANAGER).plan(&undelivered).await?)
+}
+
+fn is_delivered(object: &DynamicObject) -> bool {
+    let labels = object.metadata.labels.as_ref();
+    labels.is_some_and(|labels| labels.contains_key(DELIVERED))
+}
+
+async fn wait_until_established(
+    cluster: &Cluster,
+    definitions: &[Manifest],
+    wait: &Wait<'_>,
+) -> Result<(), KubernetesError> {
+    let definitions: Vec<ObjectReference> = definitions
+        .iter()
+        .filter(|object| object.kind() == "CustomResourceDefinition")
+        .map(ObjectReference::from)
+        .collect();
+    let definitions = definitions.as_slice();
+    let watched: Vec<Watched> = definitions.iter().map(Watched::from).collect();
+    let look = || async move {
+        for definition in definitions {
+            let object = cluster.read(definition).await?;
+            if !object.is_some_and(|object| is_true(&object, "Established")) {
+                return Ok(Look::Waiting(format!("{definition} is not established yet")));
+            }
+        }
+        Ok(Look::Done(()))
+    };
+    cluster.wait(wait, &watched, look).await
+}
+
+async fn look_at_controllers(cluster: &Cluster, names: &[&str]) -> Result<Look<()>, KubernetesError> {
+    for name in names {
+        let reference = ObjectReference::new("apps/v1", "Deployment", name).in_namespace(FLUX_NAMESPACE);
+        let Some(deployment) = cluster.read(&reference).await? else {
+            return Ok(Look::Waiting(format!("{reference} is not there")));
+        };
+        if let Some(reason) = unready(&deployment) {
+            let pods = cluster
+                .list("v1", "Pod", Some(FLUX_NAMESPACE), &format!("app={name}"))
+                .await?;
+            let deeper = pods.iter().find_map(unready_pod);
+            return Ok(Look::Waiting(
+                deeper.unwrap_or_else(|| format!("{reference}: {reason}")),
+            ));
+        }
+    }
+    Ok(Look::Done(()))
+}
+
+/// Why a Deployment does not run as it says, if so.
+fn unready(deployment: &DynamicObject) -> Option<String> {
+    let number = |pointer: &str| {
+        deployment
+            .data
+            .pointer(pointer)
+            .and_then(Value::as_i64)
+            .unwrap_or(0)
+    };
+    let wanted = deployment
+        .data
+        .pointer("/spec/replicas")
+        .and_then(Value::as_i64)
+        .unwrap_or(1);
+    if number("/status/observedGeneration") < deployment.metadata.generation.unwrap_or(0) {
+        return Some("its newest version was not seen yet by the controller manager".to_owned());
+    }
+    let ready = number("/status/availableReplicas").min(number("/status/updatedReplicas"));
+    if ready >= wanted {
+        return None;
+    }
+    let explanation = condition(deployment, "Progressing")
+        .filter(|condition| !condition.is_true())
+        .map(|condition| format!(": {}", condition.explanation()));
+    Some(format!(
+        "{ready} of {wanted} replicas available{}",
+        explanation.unwrap_or_default()
+    ))
+}
+
+/// Why a Pod is not ready, if it says so.
+fn unready_pod(pod: &DynamicObject) -> Option<String> {
+    let name = ObjectReference::from(pod);
+    let waiting = pod
+        .data
+        .pointer("/status/containerStatuses")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .find_map(|status| status.pointer("/state/waiting"));
+    if let Some(waiting) = waiting {
+        let text = |key: &str| waiting.get(key).and_then(Value::as_str).unwrap_or_default();
+        return Some(
+            format!("{name}: {} {}", text("reason"), text("message"))
+                .trim_end()
+                .to_owned(),
+        );
+    }
+    condition(pod, "PodScheduled")
+        .filter(|condition| !condition.is_true())
+        .map(|condition| format!("{name}: {}", condition.explanation()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(value: Value) -> DynamicObject {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn test_deployment_is_ready_only_with_updated_replicas() {
+        let deployment = |generation: i64, updated: i64, available: i64| {
+            object(json!({
+                "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a", "generation": generation},
+                "spec": {"replicas": 1},
+                "status": {"observedGeneration": 1, "updatedReplicas": updated, "availableReplicas": available},
+            }))
+        };
+        assert_eq!(unready(&deployment(1, 1, 1)), None);
+        assert_eq!(
+            unready(&deployment(1, 0, 1)).unwrap(),
+            "0 of 1 replicas available"
+        );
+        assert!(unready(&deployment(2, 1, 1)).is_some());
+    }
+
+    #[test]
+    fn test_pod_tells_why_it_waits() {
+        let pod = object(json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "namespace": "n"},
+            "status": {"containerStatuses": [{"state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}]},
+        }));
+        assert_eq!(
+            unready_pod(&pod).unwrap(),
+            "Pod/n/a: ImagePullBackOff no such image"
+        );
+        let pod = object(json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "namespace": "n"},
+            "status": {"conditions": [{"type": "PodScheduled", "status": "False", "message": "no nodes available"}]},
+        }));
+        assert_eq!(unready_pod(&pod).unwrap(), "Pod/n/a: no nodes available");
+    }
+}

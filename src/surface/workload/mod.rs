@@ -1,0 +1,31 @@
+//! The workload cluster: Flux, what Flux delivers, and the proof that access is as declared.
+//!
+//! Flux's components and its sync objects are applied in the name of `kustomize-controller`, since they come from Git and
+//! are that controller's from its first reconciliation on. What carries its label is left to it: a patch made in Git is
+//! never undone from here.
+
+mod address;
+mod error;
+mod install;
+mod login;
+mod proof;
+mod ready;
+mod release;
+mod revision;
+mod source;
+
+pub use address::wait_for_address;
+pub use error::WorkloadError;
+pub use install::{apply_components, apply_sync, plan_components, wait_for_controllers};
+pub use login::{ClientCredentials, apply_client_secret};
+pub use proof::{Identity, Question, can, whoami};
+pub use ready::{Sync, wait_at};
+pub use release::FluxRelease;
+pub use source::{SourceSecret, ensure_source_secret};
+
+/// Where Flux runs.
+pub const FLUX_NAMESPACE: &str = "flux-system";
+/// Name of the `GitRepository`, the root Kustomization and the source secret, as `flux bootstrap` names them.
+pub const FLUX_SOURCE: &str = "flux-system";
+/// Who applies what comes from Git.
+const FLUX_MANAGER: &str = "kustomize-controller";

@@ -1,0 +1,234 @@
+//! The real thing: one lab is brought up and bootstrapped by the program, then looked at with independent tools.
+//!
+//! A missing component or tool fails the run; nothing is skipped. The first run on a machine builds the components.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a test binary without the standard harness is not recognised as tests"
+)]
+
+mod access;
+mod bring_up;
+mod charts;
+mod declared;
+mod drift;
+mod faults;
+mod gateways;
+mod kit;
+mod lockdown;
+mod readme;
+mod realms;
+mod reconciled;
+mod repeated;
+mod silence;
+mod strangers;
+mod supervision;
+mod systems;
+
+use libtest_mimic::{Arguments, Trial};
+
+use kit::Lab;
+
+fn main() {
+    let mut arguments = Arguments::from_args();
+    // The lab is shared and some of these stop parts of it.
+    arguments.test_threads = Some(1);
+    if arguments.list {
+        libtest_mimic::run(&arguments, trials(None)).exit();
+    }
+    let lab = Lab::bootstrapped();
+    let conclusion = libtest_mimic::run(&arguments, trials(Some(lab)));
+    lab.down();
+    conclusion.exit();
+}
+
+/// What looks at the shared lab.
+type LabTest = fn(&Lab);
+
+/// What looks at the lab as the first bring-up left it.
+const LOOKING: [(&str, LabTest); 18] = [
+    ("readme_shows_what_happens", readme::readme_shows_what_happens),
+    (
+        "first_run_tells_every_stage",
+        bring_up::first_run_tells_every_stage,
+    ),
+    (
+        "class_is_made_by_the_operator",
+        bring_up::class_is_made_by_the_operator,
+    ),
+    (
+        "cluster_is_available_by_cluster_api",
+        bring_up::cluster_is_available_by_cluster_api,
+    ),
+    (
+        "api_server_has_the_declared_name",
+        bring_up::api_server_has_the_declared_name,
+    ),
+    (
+        "addon_of_the_stack_is_in_the_cluster",
+        bring_up::addon_of_the_stack_is_in_the_cluster,
+    ),
+    (
+        "every_app_has_its_namespace",
+        reconciled::every_app_has_its_namespace,
+    ),
+    (
+        "role_bindings_are_as_granted",
+        reconciled::role_bindings_are_as_granted,
+    ),
+    ("flux_is_ready_at_the_head", reconciled::flux_is_ready_at_the_head),
+    ("releases_are_ready", reconciled::releases_are_ready),
+    ("hosts_have_routes", reconciled::hosts_have_routes),
+    ("workloads_are_available", reconciled::workloads_are_available),
+    (
+        "controllers_run_locked_down",
+        reconciled::controllers_run_locked_down,
+    ),
+    (
+        "any_name_leads_to_the_gateway",
+        reconciled::any_name_leads_to_the_gateway,
+    ),
+    (
+        "client_secret_is_where_it_is_declared",
+        reconciled::client_secret_is_where_it_is_declared,
+    ),
+    (
+        "api_server_knows_the_person_and_their_teams",
+        access::api_server_knows_the_person_and_their_teams,
+    ),
+    (
+        "a_member_may_what_the_role_says",
+        access::a_member_may_what_the_role_says_and_nothing_elsewhere,
+    ),
+    ("second_run_changes_nothing", repeated::second_run_changes_nothing),
+];
+
+/// What changes something in the lab and puts it back.
+const CHANGING: [(&str, LabTest); 23] = [
+    (
+        "a_second_run_has_nothing_to_do",
+        realms::a_second_run_has_nothing_to_do,
+    ),
+    (
+        "drift_is_repaired_and_the_rest_is_kept",
+        realms::drift_is_repaired_and_the_rest_is_kept,
+    ),
+    ("members_come_and_go", realms::members_come_and_go),
+    (
+        "what_is_in_the_way_is_adopted",
+        realms::what_is_in_the_way_is_adopted,
+    ),
+    (
+        "a_wrong_administrator_password_is_named",
+        realms::a_wrong_administrator_password_is_named,
+    ),
+    ("people_log_in_by_the_forge", realms::people_log_in_by_the_forge),
+    (
+        "an_unknown_person_has_no_rights",
+        strangers::an_unknown_person_has_no_rights,
+    ),
+    (
+        "edits_in_the_console_are_repaired",
+        drift::edits_in_the_console_are_repaired,
+    ),
+    (
+        "a_member_by_hand_is_warned_of",
+        drift::a_member_by_hand_is_warned_of,
+    ),
+    (
+        "an_edited_cluster_is_put_back",
+        drift::an_edited_cluster_is_put_back,
+    ),
+    (
+        "every_wrong_setting_is_told_at_once",
+        faults::every_wrong_setting_is_told_at_once,
+    ),
+    (
+        "a_changed_record_is_put_right",
+        drift::a_changed_record_is_put_right,
+    ),
+    (
+        "a_record_of_somebody_else_is_refused",
+        drift::a_record_of_somebody_else_is_refused,
+    ),
+    ("commits_of_others_survive", drift::commits_of_others_survive),
+    (
+        "rotated_source_credentials_are_kept",
+        drift::rotated_source_credentials_are_kept,
+    ),
+    (
+        "a_malicious_commit_is_refused",
+        lockdown::a_malicious_commit_is_refused,
+    ),
+    (
+        "flux_reaches_no_further_than_the_application",
+        lockdown::flux_reaches_no_further_than_the_application,
+    ),
+    (
+        "a_new_application_comes_and_goes",
+        declared::a_new_application_comes_and_goes,
+    ),
+    (
+        "a_removed_grant_takes_the_access_away",
+        declared::a_removed_grant_takes_the_access_away,
+    ),
+    (
+        "a_commit_that_cannot_be_built_is_explained",
+        declared::a_commit_that_cannot_be_built_is_explained,
+    ),
+    (
+        "a_gateway_has_an_address_and_routes_know_where_they_lead",
+        gateways::a_gateway_has_an_address_and_routes_know_where_they_lead,
+    ),
+    (
+        "a_chart_of_the_repository_is_released",
+        charts::a_chart_of_the_repository_is_released,
+    ),
+    (
+        "the_administrator_gets_in_without_keycloak",
+        strangers::the_administrator_gets_in_without_keycloak,
+    ),
+];
+
+/// What looks at everything that was written by then, and what stops parts of the lab.
+const ENDING: [(&str, LabTest); 5] = [
+    (
+        "secrets_are_in_no_output",
+        silence::secrets_are_in_no_output_log_argument_or_commit,
+    ),
+    (
+        "files_with_secrets_are_private",
+        silence::files_with_secrets_are_private,
+    ),
+    (
+        "status_names_every_component",
+        supervision::status_names_every_component,
+    ),
+    (
+        "a_crashed_component_is_started_again",
+        supervision::a_crashed_component_is_noticed_and_started_again,
+    ),
+    (
+        "lab_goes_on_after_its_supervisor_was_killed",
+        supervision::lab_goes_on_after_its_supervisor_was_killed,
+    ),
+];
+
+/// All tests, in the order in which they run: what stops parts of the lab comes last.
+fn trials(lab: Option<&'static Lab>) -> Vec<Trial> {
+    let alone = Trial::test("a_bring_up_that_is_killed_goes_on", move || {
+        run(lab, supervision::a_bring_up_that_is_killed_goes_on)
+    });
+    let shared = [&LOOKING[..], &CHANGING, &ENDING]
+        .concat()
+        .into_iter()
+        .map(|(name, test)| Trial::test(name, move || run(lab, test)));
+    shared.chain([alone]).collect()
+}
+
+fn run(lab: Option<&Lab>, test: LabTest) -> Result<(), libtest_mimic::Failed> {
+    lab.map(test).ok_or_else(|| "there is no lab".into())
+}
