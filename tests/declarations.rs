@@ -28,11 +28,13 @@ fn copy(from: &Utf8Path, to: &Utf8Path) {
         let entry = entry.unwrap();
         let target = to.join(entry.file_name());
         let times = entry.file_name().rsplit_once(".times-");
-        if entry.path().is_symlink() {
-            drop(fs_err::remove_file(&target));
-            symlink(entry.path().read_link().unwrap(), target).unwrap();
-        } else if entry.path().is_dir() {
+        if entry.path().is_dir() {
             copy(entry.path(), &target);
+        } else if let Some(name) = entry.file_name().strip_suffix(".link") {
+            // A symbolic link, kept as its target: not every way to copy a repository keeps links.
+            let link = to.join(name);
+            drop(fs_err::remove_file(&link));
+            symlink(fs_err::read_to_string(entry.path()).unwrap().trim(), link).unwrap();
         } else if let Some((name, times)) = times {
             // A file that is too large to be kept.
             let text = fs_err::read_to_string(entry.path()).unwrap();
