@@ -6,7 +6,7 @@ use crate::desired::Manifest;
 use crate::kubernetes::Cluster;
 use crate::report::{Reporter, Task};
 use crate::secret::Secret;
-use crate::surface::management;
+use crate::surface::management::{self, Served};
 
 /// The workload cluster, reached with its administrator's kubeconfig.
 pub(super) struct Workload {
@@ -16,40 +16,64 @@ pub(super) struct Workload {
     pub(super) changes: usize,
 }
 
-/// Applies the desired objects of the management cluster, waits until the cluster is Available, and connects to it.
-pub(super) async fn bring_up(
+/// What the management cluster needs before it can make the Cluster, and the Cluster it is to make.
+pub(super) struct Stack {
+    served: Served,
+    cluster: Manifest,
+    is_published: bool,
+    /// How many objects of the management cluster changed.
+    pub(super) changes: usize,
+}
+
+/// Applies what comes before the Cluster and waits until its class is there.
+pub(super) async fn provide_stack(
     bootstrap: &Bootstrap<'_>,
     systems: &Systems,
     reporter: &dyn Reporter,
-) -> Result<Workload, StageError> {
-    let environment = bootstrap.environment;
+) -> Result<Stack, StageError> {
     let management = &systems.management;
     let served = management::served(management).await?;
-    let manifests = management::adapt(&bootstrap.desired.management, &served);
-    let (cluster, before): (Vec<_>, Vec<_>) = manifests
+    let (mut clusters, before): (Vec<_>, Vec<_>) = management::adapt(&bootstrap.desired.management, &served)
         .into_iter()
         .partition(|manifest| manifest.kind() == "Cluster");
+    let cluster = clusters.swap_remove(0);
 
-    let class = environment.cluster.stack.class_name();
+    let class = bootstrap.environment.cluster.stack.class_name();
     let task = Task::start(reporter, "stack", format!("the cluster stack {class}"));
     let is_published = drift::is_published(bootstrap, systems, "management/cluster.yaml");
-    let mut changes = apply(management, &before, is_published.then_some(&task)).await?;
+    let changes = apply(management, &before, is_published.then_some(&task)).await?;
     for stack in before.iter().filter(|manifest| manifest.kind() == "ClusterStack") {
         let wait = bootstrap.wait(&format!("ClusterClass {class}"), &task);
-        management::wait_for_class(management, &served, stack, &cluster[0], &wait).await?;
+        management::wait_for_class(management, &served, stack, &cluster, &wait).await?;
     }
     task.finish(format!("{class}: ClusterClass ready"));
+    Ok(Stack {
+        served,
+        cluster,
+        is_published,
+        changes,
+    })
+}
 
-    let name = cluster[0].name();
+/// Applies the Cluster, waits until it is Available, and connects to it.
+pub(super) async fn bring_up(
+    bootstrap: &Bootstrap<'_>,
+    systems: &Systems,
+    stack: Stack,
+    reporter: &dyn Reporter,
+) -> Result<Workload, StageError> {
+    let management = &systems.management;
+    let cluster = std::slice::from_ref(&stack.cluster);
+    let name = stack.cluster.name();
     let task = Task::start(reporter, "cluster", format!("the Cluster {name}"));
-    changes += apply(management, &cluster, is_published.then_some(&task)).await?;
-    let wait = bootstrap.wait(&format!("{} Available", cluster[0]), &task);
-    management::wait_for_cluster(management, &served, &cluster[0], &wait).await?;
-    let kubeconfig = management::kubeconfig(management, &cluster[0]).await?;
-    let workload = Cluster::from_text(kubeconfig.expose(), &format!("of {}", cluster[0])).await?;
+    let changes = apply(management, cluster, stack.is_published.then_some(&task)).await?;
+    let wait = bootstrap.wait(&format!("{} Available", stack.cluster), &task);
+    management::wait_for_cluster(management, &stack.served, &stack.cluster, &wait).await?;
+    let kubeconfig = management::kubeconfig(management, &stack.cluster).await?;
+    let workload = Cluster::from_text(kubeconfig.expose(), &format!("of {}", stack.cluster)).await?;
     task.finish(format!(
         "{name}: control plane {} Available",
-        environment.cluster.version
+        bootstrap.environment.cluster.version
     ));
     Ok(Workload {
         cluster: workload,

@@ -18,7 +18,9 @@ use crate::surface::workload::WorkloadError;
 pub enum Stage {
     /// Can every system do its part?
     Preflight,
-    /// Cluster stack and Cluster.
+    /// The cluster stack's `ClusterClass`.
+    Stack,
+    /// The Cluster.
     Cluster,
     /// The realm.
     Logins,
@@ -36,8 +38,9 @@ pub enum Stage {
 
 impl Stage {
     /// All stages in order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Preflight,
+        Self::Stack,
         Self::Cluster,
         Self::Logins,
         Self::Git,
@@ -52,6 +55,7 @@ impl fmt::Display for Stage {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.pad(match self {
             Self::Preflight => "preflight",
+            Self::Stack => "stack",
             Self::Cluster => "cluster",
             Self::Logins => "logins",
             Self::Git => "git",
@@ -69,7 +73,7 @@ impl fmt::Display for Stage {
 pub struct BootstrapError {
     /// Which one.
     pub stage: Stage,
-    /// What was done before it.
+    /// What was done by then, in order.
     pub done: Vec<Stage>,
     /// Why.
     #[source]
@@ -178,7 +182,7 @@ mod tests {
     fn test_what_was_not_reached_is_named() {
         let error = BootstrapError {
             stage: Stage::Git,
-            done: vec![Stage::Preflight, Stage::Cluster, Stage::Logins],
+            done: vec![Stage::Preflight, Stage::Stack, Stage::Cluster, Stage::Logins],
             source: Box::new(StageError::Access { wrong: Vec::new() }),
         };
         assert_eq!(

@@ -15,6 +15,7 @@ mod proof;
 mod repository;
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use camino::Utf8PathBuf;
@@ -102,20 +103,20 @@ impl Outcome {
 /// Carries the bring-up out.
 ///
 /// 1. preflight: every system is asked whether it can do its part; nothing is changed
-/// 2. stack and cluster on the management cluster, and beside them the realm (docs/decisions/0005)
+/// 2. stack and cluster on the management cluster; logins, the realm, beside them (docs/decisions/0005)
 /// 3. git: the rendered tree on the branch that Flux follows
-/// 4. flux: installed, and Ready at that commit; beside it, client secrets into the namespaces of their applications
+/// 4. flux: installed, and Ready at that commit; secrets, those of clients into their namespaces, beside it
 /// 5. dns: the wildcard record at the gateway's address, seen at every name server
 /// 6. proof: what a member's token may and may not do
 ///
 /// # Errors
-/// Says which stage failed, which were done before it, and what the system said. The same call goes on from there.
+/// Says which stage failed, which were done by then, and what the system said. The same call goes on from there.
 pub async fn run(bootstrap: &Bootstrap<'_>, reporter: &dyn Reporter) -> Result<Outcome, BootstrapError> {
-    let mut progress = Progress::default();
-    let outcome = Box::pin(stages(bootstrap, reporter, &mut progress)).await;
+    let progress = Progress::default();
+    let outcome = Box::pin(stages(bootstrap, reporter, &progress)).await;
     outcome.map_err(|(stage, source)| BootstrapError {
         stage,
-        done: progress.done,
+        done: progress.stages(),
         source: Box::new(source),
     })
 }
@@ -126,73 +127,86 @@ type Fault = (Stage, StageError);
 async fn stages(
     bootstrap: &Bootstrap<'_>,
     reporter: &dyn Reporter,
-    progress: &mut Progress,
+    progress: &Progress,
 ) -> Result<Outcome, Fault> {
-    let systems = at(Stage::Preflight, preflight::connect(bootstrap, reporter)).await?;
-    progress.done(Stage::Preflight, 0);
+    let preflight = preflight::connect(bootstrap, reporter);
+    let systems = progress.of(Stage::Preflight, preflight, |_| 0).await?;
 
-    let (workload, realm) = tokio::try_join!(
-        at(Stage::Cluster, cluster::bring_up(bootstrap, &systems, reporter)),
-        at(Stage::Logins, identity::set_up(bootstrap, &systems, reporter)),
-    )?;
-    progress.done(Stage::Cluster, workload.changes);
-    progress.done(Stage::Logins, realm);
+    let cluster = async {
+        let stack = cluster::provide_stack(bootstrap, &systems, reporter);
+        let stack = progress.of(Stage::Stack, stack, |stack| stack.changes).await?;
+        let cluster = cluster::bring_up(bootstrap, &systems, stack, reporter);
+        progress
+            .of(Stage::Cluster, cluster, |workload| workload.changes)
+            .await
+    };
+    let logins = identity::set_up(bootstrap, &systems, reporter);
+    let (workload, _) = tokio::try_join!(cluster, progress.of(Stage::Logins, logins, |changes| *changes))?;
 
-    let published = at(Stage::Git, repository::publish(bootstrap, &systems, reporter)).await?;
-    progress.done(Stage::Git, published.files);
+    let published = repository::publish(bootstrap, &systems, reporter);
+    let published = progress
+        .of(Stage::Git, published, |published| published.files)
+        .await?;
 
     // Flux is Ready only when applications have started, and those with a login start only with their secret.
-    let (reconciled, carried) = tokio::try_join!(
-        at(
-            Stage::Flux,
-            flux::hand_over(bootstrap, &workload, &published, reporter)
-        ),
-        at(
-            Stage::Secrets,
-            identity::carry_secrets(bootstrap, &systems, &workload, reporter)
-        ),
+    let flux = flux::hand_over(bootstrap, &workload, &published, reporter);
+    let secrets = identity::carry_secrets(bootstrap, &systems, &workload, reporter);
+    tokio::try_join!(
+        progress.of(Stage::Flux, flux, |changes| *changes),
+        progress.of(Stage::Secrets, secrets, |changes| *changes),
     )?;
-    progress.done(Stage::Flux, reconciled);
-    progress.done(Stage::Secrets, carried);
 
-    let wildcard = at(
-        Stage::Dns,
-        names::point_at_gateway(bootstrap, &systems, &workload, reporter),
-    )
-    .await?;
-    progress.done(Stage::Dns, wildcard);
-    let left = at(Stage::Proof, proof::prove(bootstrap, &workload, reporter)).await?;
-    progress.done(Stage::Proof, 0);
+    let names = names::point_at_gateway(bootstrap, &systems, &workload, reporter);
+    progress.of(Stage::Dns, names, |changes| *changes).await?;
+    let proof = proof::prove(bootstrap, &workload, reporter);
+    let left = progress.of(Stage::Proof, proof, |_| 0).await?;
 
     Ok(Outcome {
         commit: published.commit.short(),
-        changes: std::mem::take(&mut progress.changes),
+        changes: progress.changes(),
         issuer: bootstrap.environment.identity.issuer(),
         left,
     })
 }
 
-async fn at<T>(stage: Stage, work: impl Future<Output = Result<T, StageError>>) -> Result<T, Fault> {
-    let begun = Instant::now();
-    tracing::info!(%stage, "begins");
-    let outcome = work.await;
-    let took = begun.elapsed().as_millis();
-    tracing::info!(%stage, milliseconds = took, ended_well = outcome.is_ok(), "has ended");
-    outcome.map_err(|error| (stage, error))
-}
-
-/// Which stages were done, and what they changed.
+/// Which stages were done, each with how many things it changed. Stages that run side by side share it.
 #[derive(Default)]
 struct Progress {
-    done: Vec<Stage>,
-    changes: BTreeMap<Stage, usize>,
+    done: Mutex<BTreeMap<Stage, usize>>,
 }
 
 impl Progress {
-    fn done(&mut self, stage: Stage, changes: usize) {
-        self.done.push(stage);
-        if changes > 0 {
-            self.changes.insert(stage, changes);
-        }
+    /// Carries a stage out, and notes it when it is done; `changes` counts what it changed.
+    async fn of<T>(
+        &self,
+        stage: Stage,
+        work: impl Future<Output = Result<T, StageError>>,
+        changes: impl FnOnce(&T) -> usize,
+    ) -> Result<T, Fault> {
+        let begun = Instant::now();
+        tracing::info!(%stage, "begins");
+        let outcome = work.await;
+        let took = begun.elapsed().as_millis();
+        tracing::info!(%stage, milliseconds = took, ended_well = outcome.is_ok(), "has ended");
+        let value = outcome.map_err(|error| (stage, error))?;
+        self.lock().insert(stage, changes(&value));
+        Ok(value)
+    }
+
+    fn stages(&self) -> Vec<Stage> {
+        self.lock().keys().copied().collect()
+    }
+
+    /// Only the stages that changed something.
+    fn changes(&self) -> BTreeMap<Stage, usize> {
+        let done = self.lock();
+        done.iter()
+            .filter(|(_, changes)| **changes > 0)
+            .map(|(stage, changes)| (*stage, *changes))
+            .collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Stage, usize>> {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -26,11 +26,12 @@ use crate::secret::Secret;
 
 /// Bring an environment's cluster up, from nothing to proved access
 ///
-/// Creates the cluster through Cluster API, pushes the rendered tree, installs Flux and waits until it is Ready at
-/// that commit, points the wildcard record at the gateway, sets the Keycloak realm up, and proves with real tokens
-/// who may do what. Changes only what differs: run it again after a failure, an interrupt or a change.
+/// Creates the cluster through Cluster API and sets the Keycloak realm up beside it, pushes the rendered tree, installs
+/// Flux and waits until it is Ready at that commit, and points the wildcard record at the gateway. Changes only what
+/// differs: run it again after a failure, an interrupt or a change.
 ///
-/// An environment with `lab:` brings that embedded lab up first.
+/// An environment with `lab:` brings that embedded lab up first, and proves at the end, with tokens of people who
+/// logged in, who may do what.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   lotse bootstrap lab       a whole cluster on this machine; again: bring changes in

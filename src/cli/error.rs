@@ -171,7 +171,7 @@ mod tests {
     fn test_the_last_stage_leaves_nothing_undone_but_itself() {
         let error = BootstrapError {
             stage: Stage::Proof,
-            done: Stage::ALL[..7].to_vec(),
+            done: Stage::ALL[..8].to_vec(),
             source: Box::new(StageError::Access {
                 wrong: vec!["ada may not read".to_owned()],
             }),
@@ -181,7 +181,7 @@ mod tests {
         assert_eq!(
             told.hints,
             [
-                "done: preflight, cluster, logins, git, flux, secrets, dns; not done: proof (failed)",
+                "done: preflight, stack, cluster, logins, git, flux, secrets, dns; not done: proof (failed)",
                 "`lotse bootstrap lab` goes on from here",
             ]
         );

@@ -36,7 +36,8 @@ pub struct Environment<Text = Setting, Key = SecretSetting> {
     pub dns: Dns<Text, Key>,
     /// Names of cluster roles that grants may use besides `view`, `edit` and `admin`.
     pub roles: Vec<String>,
-    /// The gateway that all hosts lead to; `None` where the platform only has a load balancer (the thin lab).
+    /// The gateway that all hosts lead to; `None` where hosts get no routes and the platform only has a load
+    /// balancer.
     pub gateway: Option<Gateway>,
     /// Encrypted files in the repository.
     pub encryption: Option<Encryption>,
