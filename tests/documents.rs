@@ -12,7 +12,7 @@ use clap::error::ErrorKind;
 use clap::{Arg, Command};
 use jiff::civil::{Date, date};
 use lotse::cli;
-use lotse::config::{self, yaml};
+use lotse::config::{self, DeclarationKind, yaml};
 use lotse::diag::{Code, Look, Severity, to_text};
 use lotse::names::EnvironmentName;
 use serde_json::{Map, Value, json};
@@ -195,6 +195,14 @@ fn test_reference_of_diagnostics_is_generated() {
         "docs/reference/diagnostics.md",
         &(text.trim_end().to_owned() + "\n"),
     );
+}
+
+#[test]
+fn test_schemas_are_generated() {
+    for kind in DeclarationKind::ALL {
+        let path = format!("docs/reference/schema/{kind}.json");
+        assert_reference(&path, &format!("{:#}\n", kind.schema()));
+    }
 }
 
 /// Manifests with the Services that the hosts of an application lead to.

@@ -9,6 +9,7 @@ mod fix;
 mod flux;
 mod lab;
 pub mod render;
+mod schema;
 mod settings;
 mod turn;
 mod ui;
@@ -55,6 +56,7 @@ enum Command {
     Check(check::CheckArgs),
     Render(render::RenderArgs),
     Explain(explain::ExplainArgs),
+    Schema(schema::SchemaArguments),
     Lab(lab::LabArgs),
 }
 
@@ -160,6 +162,7 @@ async fn run(command: Command, settings: &Settings) -> Result<Exit, CommandError
             }
         }
         Command::Explain(arguments) => written(explain::run(&arguments, &mut out)),
+        Command::Schema(arguments) => written(schema::run(&arguments, &mut out)),
         Command::Lab(arguments) => lab::run(&arguments, settings).await,
     }
 }

@@ -14,6 +14,7 @@ mod mend;
 mod network;
 mod people;
 mod read;
+mod schema;
 mod setting;
 mod source;
 mod trap;
@@ -31,6 +32,7 @@ pub use load::{Declarations, Loaded, Problems, environments, load, load_files};
 pub use manifests::{ManifestOutline, manifest_outlines};
 pub use network::{Network, NetworkPeer, NetworkRule};
 pub use people::{People, Person, Team};
+pub use schema::DeclarationKind;
 pub use setting::{EnvName, MissingSettings, SecretSetting, Setting};
 pub use source::{
     Chart, ChartValues, GitFolder, GitReference, Helm, OciFolder, OciReference, Source, Upstream,

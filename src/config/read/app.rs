@@ -11,8 +11,8 @@ use super::environment::same_as_folder;
 use super::fields::{Fields, Findings, Mentioned, mapping, unique};
 use super::limits::{container_defaults, quota};
 use super::login::login;
-use super::network::network;
-use super::scalar::{choice, formed, malformed, name, number, text};
+use super::network::{network, port};
+use super::scalar::{choice, formed, malformed, name, text};
 use super::source::source;
 use crate::config::app::{App, ContainerDefaults, Grant, Host, LoginClient, PodSecurity, Quota};
 use crate::config::environment::Environment;
@@ -248,7 +248,7 @@ fn host(node: &Node, findings: &mut Findings<'_>, context: Context<'_>) -> Optio
     mapping(node, findings, |fields| {
         let label = fields.required("name", |node, findings| host_label(node, findings, context));
         let service = fields.optional("service", name::<HostLabel>);
-        let port = fields.optional("port", number::<u16>);
+        let port = fields.optional("port", port);
         Some(Host {
             name: label?,
             service: service.map_or_else(|| context.folder.to_string(), |service| service.to_string()),

@@ -19,7 +19,7 @@ pub(super) use people::people;
 use fields::Fields;
 
 /// `apiVersion` of everything lotse reads.
-const API_VERSION: &str = "lotse/v1";
+pub(super) const API_VERSION: &str = "lotse/v1";
 
 /// Takes `apiVersion` and `kind` and says when they are others.
 fn check_kind(fields: &mut Fields<'_, '_, '_>, kind: &str) {

@@ -92,7 +92,7 @@ fn cidr(node: &Node, findings: &mut Findings<'_>) -> Option<IpNet> {
     Some(range)
 }
 
-fn port(node: &Node, findings: &mut Findings<'_>) -> Option<u16> {
+pub(super) fn port(node: &Node, findings: &mut Findings<'_>) -> Option<u16> {
     match number::<u16>(node, findings)? {
         0 => malformed(node, findings, "0 is not a port"),
         port => Some(port),

@@ -1,0 +1,271 @@
+//! The form of `environment.yaml`.
+
+use serde_json::{Value, json};
+
+use super::form::{
+    Field, address, choice, domain, either, filled_list, inner_path, label, list, login, number, object,
+    one_of, pattern, secret, setting, text,
+};
+
+const WEB: &[&str] = &["https", "http"];
+
+pub(super) fn fields() -> Vec<Field> {
+    vec![
+        Field::required("name", "Name of the folder", label()),
+        Field::optional(
+            "lab",
+            "The embedded lab that the environment is brought up in",
+            label(),
+        ),
+        Field::required(
+            "domain",
+            "All hosts are below it, and its wildcard record leads to the gateway",
+            domain(),
+        ),
+        Field::required("management", "The management cluster", management()),
+        Field::required("cluster", "The workload cluster", cluster()),
+        Field::required("git", "The platform's repository, which Flux follows", git()),
+        Field::required("flux", "Flux", flux()),
+        Field::required("identity", "Keycloak", identity()),
+        Field::required("dns", "The zone that the domain is in", dns()),
+        Field::optional(
+            "roles",
+            "Cluster roles that grants may name besides view, edit and admin",
+            list(text()),
+        ),
+        Field::optional(
+            "gateway",
+            "The gateway that all hosts lead to; without this key hosts get no routes",
+            gateway(),
+        ),
+        Field::optional("secrets", "How secrets in Git are encrypted", encryption()),
+        Field::required("apps", "Applications that run here", list(label())),
+        Field::optional(
+            "clusterWide",
+            "Those of `apps` that may make cluster-scoped objects",
+            list(label()),
+        ),
+    ]
+}
+
+fn management() -> Value {
+    object([
+        Field::optional(
+            "kubeconfig",
+            "Path of the kubeconfig; kubectl's own rules hold without this key",
+            setting(text()),
+        ),
+        Field::required("context", "Context of the kubeconfig", text()),
+        Field::required("namespace", "Namespace of the Cluster", label()),
+    ])
+}
+
+fn cluster() -> Value {
+    object([
+        Field::required("name", "Name of the Cluster", label()),
+        Field::required("stack", "The cluster stack it is made from", stack()),
+        Field::required(
+            "version",
+            "Kubernetes version, a patch release of the stack's",
+            pattern("^v[0-9]+\\.[0-9]+\\.[0-9]+$"),
+        ),
+        Field::optional("controlPlane", "The control plane", control_plane()),
+        Field::optional("workers", "Groups of worker nodes", list(worker_group())),
+        Field::optional("apiServer", "The API server", api_server()),
+        Field::optional(
+            "variables",
+            "Variables of the cluster class, passed to it as they are",
+            json!({ "type": "object" }),
+        ),
+    ])
+}
+
+fn stack() -> Value {
+    object([
+        Field::required("provider", "Infrastructure provider, such as openstack", domain()),
+        Field::required("name", "Name of the stack, such as scs2", domain()),
+        Field::required(
+            "kubernetes",
+            "Minor version of Kubernetes, in quotes",
+            pattern("^[0-9]+\\.[0-9]+$"),
+        ),
+        Field::required("release", "Release of the stack, such as v1", domain()),
+        Field::optional(
+            "providerRelease",
+            "Whether the stack releases node images too",
+            json!({ "type": "boolean" }),
+        ),
+    ])
+}
+
+fn replicas() -> Value {
+    number(0)
+}
+
+fn control_plane() -> Value {
+    object([
+        Field::optional("replicas", "How many machines", replicas()),
+        Field::optional("flavor", "Flavor of the machines", text()),
+    ])
+}
+
+fn worker_group() -> Value {
+    object([
+        Field::required("name", "Name of the group", domain()),
+        Field::optional(
+            "class",
+            "Class of the cluster class; default-worker without this key",
+            text(),
+        ),
+        Field::required("replicas", "How many machines", replicas()),
+        Field::optional("flavor", "Flavor of the machines", text()),
+    ])
+}
+
+fn api_server() -> Value {
+    object([Field::optional(
+        "certSANs",
+        "Names and addresses that its certificate is good for besides its own",
+        list(text()),
+    )])
+}
+
+fn git() -> Value {
+    object([
+        Field::required(
+            "url",
+            "Address of the repository",
+            setting(address(&["https", "http", "ssh"])),
+        ),
+        Field::required("branch", "Branch that Flux follows", text()),
+        Field::required("path", "clusters/ and the environment's name", inner_path()),
+        Field::required(
+            "mode",
+            "How changes get onto the branch",
+            choice(&["push", "pull-request"]),
+        ),
+        Field::optional("username", "User name for the repository", setting(text())),
+        Field::optional("password", "Password or token for the repository", secret()),
+    ])
+}
+
+fn flux() -> Value {
+    let install = either([
+        object([Field::required(
+            "path",
+            "Path of the file, below the repository",
+            inner_path(),
+        )]),
+        object([
+            Field::required("url", "Address of the file", address(&["https"])),
+            Field::required("sha256", "Its SHA-256", pattern("^[0-9A-Fa-f]{64}$")),
+        ]),
+    ]);
+    object([
+        Field::required(
+            "version",
+            "Release of Flux",
+            pattern("^[0-9]+\\.[0-9]+\\.[0-9]+$"),
+        ),
+        Field::optional(
+            "install",
+            "Install manifests of that release; the lab has its own",
+            install,
+        ),
+    ])
+}
+
+fn identity() -> Value {
+    object([
+        Field::required("url", "Address of Keycloak", setting(address(&["https"]))),
+        Field::required("realm", "The realm", domain()),
+        Field::optional(
+            "certificateAuthority",
+            "Path of a PEM file with the authority that signed Keycloak's certificate",
+            setting(text()),
+        ),
+        Field::required(
+            "admin",
+            "An account that may administer Keycloak",
+            object([
+                Field::required("username", "User name", setting(text())),
+                Field::required("password", "Password", secret()),
+            ]),
+        ),
+        Field::required("github", "The forge that people log in at", github()),
+    ])
+}
+
+fn github() -> Value {
+    object([
+        Field::required(
+            "organisation",
+            "Organisation whose teams people.yaml has",
+            login(),
+        ),
+        Field::required("clientId", "Client id of the OAuth application", setting(text())),
+        Field::required("clientSecret", "Client secret of the OAuth application", secret()),
+        Field::optional("url", "Address of another forge", setting(address(WEB))),
+        Field::optional("apiUrl", "Address of that forge's API", setting(address(WEB))),
+    ])
+}
+
+fn dns() -> Value {
+    let schema = object([
+        Field::required("zone", "The zone", domain()),
+        Field::optional(
+            "designate",
+            "OpenStack Designate",
+            object([Field::required(
+                "cloud",
+                "Name of the cloud in clouds.yaml",
+                text(),
+            )]),
+        ),
+        Field::optional(
+            "rfc2136",
+            "Dynamic updates (RFC 2136) signed with a key",
+            rfc2136(),
+        ),
+    ]);
+    one_of(schema, &["designate", "rfc2136"])
+}
+
+fn rfc2136() -> Value {
+    let key = object([
+        Field::required("name", "Name of the key", setting(text())),
+        Field::required(
+            "algorithm",
+            "Algorithm",
+            choice(&["hmac-sha256", "hmac-sha384", "hmac-sha512"]),
+        ),
+        Field::required("secret", "The key, in base64", secret()),
+    ]);
+    object([
+        Field::required(
+            "server",
+            "Name server that takes updates, with port where it is not 53",
+            setting(text()),
+        ),
+        Field::required("key", "The TSIG key", key),
+    ])
+}
+
+fn gateway() -> Value {
+    object([
+        Field::required("class", "The GatewayClass", domain()),
+        Field::required(
+            "issuer",
+            "The ClusterIssuer of the wildcard certificate",
+            domain(),
+        ),
+    ])
+}
+
+fn encryption() -> Value {
+    object([Field::required(
+        "age",
+        "Recipients who can decrypt",
+        filled_list(pattern("^age1[02-9ac-hj-np-z]{58}$")),
+    )])
+}
