@@ -8,9 +8,9 @@ use clap::{Args, Subcommand, ValueEnum};
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::bootstrap::LabLogins;
+use super::format::Format;
 use super::{CommandError, Exit, Kind, Settings, ui};
 use crate::bootstrap::PersonLogin;
-use crate::config::yaml;
 use crate::lab::component::Sources;
 use crate::lab::dns::NameServer;
 use crate::lab::launch::{self, LaunchError};
@@ -120,13 +120,6 @@ struct StatusArgs {
     /// How to write the result
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
     output: Format,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Text,
-    Json,
-    Yaml,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -299,14 +292,9 @@ async fn show_credentials(
         .into_iter()
         .map(|(who, password)| (who, password.expose().to_owned()))
         .collect();
-    let text = match arguments.output {
-        Format::Text => Ok(lines(&passwords)),
-        Format::Json => serde_json::to_string_pretty(&passwords)
-            .map(|text| text + "\n")
-            .map_err(io::Error::other),
-        Format::Yaml => yaml::to_text(&passwords).map_err(io::Error::other),
-    };
-    text.and_then(|text: String| output.write_all(text.as_bytes()))
+    arguments
+        .output
+        .write(&passwords, lines, output)
         .map_err(|source| LabError::Output {
             name: lab.name.clone(),
             source,
@@ -344,14 +332,9 @@ async fn show_status(
 ) -> Result<(), LabError> {
     let name = &arguments.lab.name;
     let status = lab::status(&settings.state, name).await?;
-    let text = match arguments.output {
-        Format::Text => Ok(text(&status)),
-        Format::Json => serde_json::to_string_pretty(&status)
-            .map(|text| text + "\n")
-            .map_err(io::Error::other),
-        Format::Yaml => yaml::to_text(&status).map_err(io::Error::other),
-    };
-    text.and_then(|text| output.write_all(text.as_bytes()))
+    arguments
+        .output
+        .write(&status, text, output)
         .map_err(|source| LabError::Output {
             name: name.clone(),
             source,

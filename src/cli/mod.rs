@@ -1,5 +1,6 @@
 //! The terminal: arguments, settings, one file per command, and how things are shown.
 
+mod app;
 mod bootstrap;
 pub mod check;
 mod error;
@@ -7,6 +8,7 @@ pub mod exit;
 pub mod explain;
 mod fix;
 mod flux;
+mod format;
 mod lab;
 pub mod render;
 mod schema;
@@ -53,6 +55,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Bootstrap(bootstrap::BootstrapArguments),
+    App(app::AppArguments),
     Check(check::CheckArgs),
     Render(render::RenderArgs),
     Explain(explain::ExplainArgs),
@@ -161,6 +164,7 @@ async fn run(command: Command, settings: &Settings) -> Result<Exit, CommandError
                 other => other.map_err(|error| CommandError::from_error(Kind::Failed, &error)),
             }
         }
+        Command::App(arguments) => app::run(&arguments, &Workspace::new(settings)),
         Command::Explain(arguments) => written(explain::run(&arguments, &mut out)),
         Command::Schema(arguments) => written(schema::run(&arguments, &mut out)),
         Command::Lab(arguments) => lab::run(&arguments, settings).await,

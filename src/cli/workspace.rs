@@ -48,17 +48,17 @@ impl<'root> Workspace<'root> {
 
     /// Loads the declarations of `environment`; shows what is wrong with them.
     pub(super) fn open(&self, environment: &EnvironmentName) -> Result<Loaded, CommandError> {
-        let shown = |diagnostics: &[Diagnostic], sources| self.show(diagnostics, sources, &mut io::stderr());
-        match self.load(environment) {
-            Ok(loaded) => {
-                drop(shown(&loaded.warnings, &loaded.sources));
-                Ok(loaded)
-            }
-            Err(problems) => {
-                drop(shown(&problems.diagnostics, &problems.sources));
-                Err(CommandError::shown(Kind::Declarations))
-            }
-        }
+        let loaded = self.open_quietly(environment)?;
+        drop(self.show(&loaded.warnings, &loaded.sources, &mut io::stderr()));
+        Ok(loaded)
+    }
+
+    /// Loads the declarations of `environment`; shows what is wrong with them where they have errors.
+    pub(super) fn open_quietly(&self, environment: &EnvironmentName) -> Result<Loaded, CommandError> {
+        self.load(environment).map_err(|problems| {
+            drop(self.show(&problems.diagnostics, &problems.sources, &mut io::stderr()));
+            CommandError::shown(Kind::Declarations)
+        })
     }
 
     /// The files that a bring-up publishes, and the paths that are ours in the repository. A lab's repository starts

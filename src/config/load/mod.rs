@@ -76,6 +76,17 @@ pub fn environments(root: &Utf8Path) -> Result<Vec<EnvironmentName>, std::io::Er
         .collect())
 }
 
+/// Names of the folders under `apps/`, sorted, whether an environment runs them or not; none where there is no `apps`.
+///
+/// # Errors
+/// When the folder `apps` can't be read.
+pub fn app_folders(root: &Utf8Path) -> Result<Vec<String>, std::io::Error> {
+    match folders(&root.join("apps")) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        found => found,
+    }
+}
+
 /// Reads and checks everything that `environment` is declared by, below the folder `root`. `today` decides which
 /// grants have ended.
 ///
