@@ -10,6 +10,7 @@ mod fix;
 mod flux;
 mod format;
 mod lab;
+mod people;
 pub mod render;
 mod schema;
 mod settings;
@@ -56,6 +57,7 @@ struct Arguments {
 enum Command {
     Bootstrap(bootstrap::BootstrapArguments),
     App(app::AppArguments),
+    People(people::PeopleArguments),
     Check(check::CheckArgs),
     Render(render::RenderArgs),
     Explain(explain::ExplainArgs),
@@ -164,6 +166,7 @@ async fn run(command: Command, settings: &Settings) -> Result<Exit, CommandError
                 other => other.map_err(|error| CommandError::from_error(Kind::Failed, &error)),
             }
         }
+        Command::People(arguments) => people::run(&arguments, &Workspace::new(settings)),
         Command::App(arguments) => app::run(&arguments, &Workspace::new(settings)),
         Command::Explain(arguments) => written(explain::run(&arguments, &mut out)),
         Command::Schema(arguments) => written(schema::run(&arguments, &mut out)),

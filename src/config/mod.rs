@@ -14,6 +14,7 @@ mod mend;
 mod network;
 mod people;
 mod read;
+pub mod roster;
 mod schema;
 mod setting;
 mod source;
@@ -28,7 +29,7 @@ pub use environment::{
     FluxInstall, Gateway, Git, GitHub, GitMode, Identity, Management, ResolvedEnvironment, Rfc2136, Stack,
     TsigAlgorithm, TsigKey, WorkerGroup,
 };
-pub use load::{Declarations, Loaded, Problems, app_folders, environments, load, load_files};
+pub use load::{Declarations, Loaded, Problems, app_folders, environments, load, load_files, load_people};
 pub use manifests::{ManifestOutline, manifest_outlines};
 pub use network::{Network, NetworkPeer, NetworkRule};
 pub use people::{People, Person, Team};

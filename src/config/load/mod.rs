@@ -101,33 +101,28 @@ pub fn load(root: &Utf8Path, environment: &EnvironmentName, today: Date) -> Resu
 /// # Errors
 /// All errors of all files at once.
 pub fn load_files(files: Files<'_>, environment: &EnvironmentName, today: Date) -> Result<Loaded, Problems> {
-    let mut loader = Loader {
-        root: files.root(),
-        files,
-        today,
-        sources: Sources::new(),
-        diagnostics: Vec::new(),
-        claims: Vec::new(),
-    };
+    let mut loader = Loader::new(files, today);
     let declarations = loader.load(environment);
-    loader
-        .diagnostics
-        .sort_by(|one, other| place(one).cmp(&place(other)));
-    let has_errors = loader
-        .diagnostics
-        .iter()
-        .any(|each| each.severity() == Severity::Error);
-    match declarations {
-        Some(declarations) if !has_errors => Ok(Loaded {
-            declarations,
-            warnings: loader.diagnostics,
-            sources: loader.sources,
-        }),
-        _ => Err(Problems {
-            diagnostics: loader.diagnostics,
-            sources: loader.sources,
-        }),
-    }
+    loader.ended(declarations)
+}
+
+/// Reads and checks only the people of `environment`.
+///
+/// # Errors
+/// All errors of the file at once.
+pub fn load_people(root: &Utf8Path, environment: &EnvironmentName) -> Result<People, Problems> {
+    let mut loader = Loader::new(Files::below(root), Date::default());
+    let people = loader.people(&folder_of(environment));
+    let people = people.filter(|_| !loader.has_errors());
+    people.ok_or(Problems {
+        diagnostics: loader.diagnostics,
+        sources: loader.sources,
+    })
+}
+
+/// Where an environment is declared.
+fn folder_of(environment: &EnvironmentName) -> Utf8PathBuf {
+    Utf8PathBuf::from("environments").join(environment.as_str())
 }
 
 /// What diagnostics are sorted by.
@@ -150,14 +145,46 @@ struct Claim {
     mention: Mention,
 }
 
-impl Loader<'_> {
+impl<'root> Loader<'root> {
+    const fn new(files: Files<'root>, today: Date) -> Self {
+        Self {
+            root: files.root(),
+            files,
+            today,
+            sources: Sources::new(),
+            diagnostics: Vec::new(),
+            claims: Vec::new(),
+        }
+    }
+
+    /// What was loaded, unless there was an error.
+    fn ended(mut self, declarations: Option<Declarations>) -> Result<Loaded, Problems> {
+        self.diagnostics
+            .sort_by(|one, other| place(one).cmp(&place(other)));
+        match declarations {
+            Some(declarations) if !self.has_errors() => Ok(Loaded {
+                declarations,
+                warnings: self.diagnostics,
+                sources: self.sources,
+            }),
+            _ => Err(Problems {
+                diagnostics: self.diagnostics,
+                sources: self.sources,
+            }),
+        }
+    }
+
+    fn people(&mut self, folder: &Utf8Path) -> Option<People> {
+        self.file(&folder.join("people.yaml"), read::people)
+    }
+
     fn load(&mut self, name: &EnvironmentName) -> Option<Declarations> {
-        let folder = Utf8PathBuf::from("environments").join(name.as_str());
+        let folder = folder_of(name);
         if !self.root.join(&folder).is_dir() {
             self.no_such_environment(name);
             return None;
         }
-        let people = self.file(&folder.join("people.yaml"), read::people);
+        let people = self.people(&folder);
         // What was left out of a faulty file would be reported as unknown everywhere else.
         let people = people.filter(|_| !self.has_errors());
         let app_names = self.app_names();

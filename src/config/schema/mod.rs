@@ -1,7 +1,7 @@
 //! JSON Schema (draft-07) of the declarations, for editors that complete and check while somebody writes.
 //!
 //! A schema knows the form of one file. What has to agree between files, and what a text must look like in detail, is for
-//! [`load`](super::load) to say.
+//! [`load`](super::load()) to say.
 
 mod app;
 mod environment;
