@@ -151,6 +151,10 @@ impl StageError {
             Self::Kubernetes(error)
             | Self::Management(ManagementError::Kubernetes(error))
             | Self::Workload(WorkloadError::Kubernetes(error)) => of_request(error),
+            Self::Workload(WorkloadError::NotPutBack { .. }) => Some(
+                "`kubectl get -o yaml --show-managed-fields` says who changes them; the annotations \
+                 kustomize.toolkit.fluxcd.io/ssa and /reconcile make Flux leave an object alone",
+            ),
             Self::Keycloak(KeycloakError::Unreachable { .. }) => {
                 Some("start Keycloak or the way to it (VPN, firewall)")
             }

@@ -1,7 +1,8 @@
 //! The stage flux: the cluster is handed to Flux, and Flux has reconciled the commit that was published.
 
 use super::cluster::Workload;
-use super::{Bootstrap, StageError};
+use super::{Bootstrap, StageError, drift};
+use crate::desired::Manifest;
 use crate::report::{Reporter, Task};
 use crate::surface::git::Published;
 use crate::surface::workload::{self, SourceSecret};
@@ -24,7 +25,15 @@ pub(super) async fn hand_over(
     workload::wait_for_controllers(cluster, release, &bootstrap.wait("Flux's controllers", &task)).await?;
     changes += workload::apply_sync(cluster, &bootstrap.desired.sync).await?;
     let commit = published.commit.to_string();
-    let sync = workload::wait_at(cluster, &commit, &bootstrap.wait("the platform", &task)).await?;
+    let wait = bootstrap.wait("the platform", &task);
+    let mut sync = workload::wait_at(cluster, &commit, &wait).await?;
+    let delivered: Vec<Manifest> = bootstrap.desired.delivered().cloned().collect();
+    let drift = workload::plan_delivered(cluster, &delivered).await?;
+    if !drift.is_empty() {
+        drift::tell(&task, drift.changes());
+        changes += drift.steps.len();
+        sync = workload::have_put_back(cluster, &delivered, &commit, &wait).await?;
+    }
     let ready = match sync.ready {
         1 => "1 object".to_owned(),
         ready => format!("{ready} objects"),

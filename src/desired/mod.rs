@@ -99,6 +99,11 @@ impl Desired {
         }
     }
 
+    /// All objects that Flux delivers.
+    pub fn delivered(&self) -> impl Iterator<Item = &Manifest> {
+        self.files.values().flat_map(|file| &file.manifests)
+    }
+
     /// Files of the root Kustomization, without Flux's own.
     pub fn root_files(&self) -> impl Iterator<Item = &Utf8Path> {
         let apart = ["flux-system", gateway::GATEWAY_FOLDER, release::RELEASES];

@@ -116,6 +116,50 @@ pub(crate) fn a_member_by_hand_is_warned_of(lab: &Lab) {
     assert!(!ran.stderr.contains("mallory"), "{}", ran.stderr);
 }
 
+/// What Flux delivers is removed and edited by hand, a whole namespace among it.
+pub(crate) fn what_flux_delivers_is_put_back(lab: &Lab) {
+    let gone = "lotse:team:website:edit";
+    lab.prod
+        .run(&["delete", "namespace", "website", "--timeout=60s"])
+        .success();
+    lab.prod
+        .run(&[
+            "delete",
+            "rolebinding",
+            "lotse:team:monitoring:admin",
+            "-n",
+            "monitoring",
+        ])
+        .success();
+    let opened = r#"{"spec":{"policyTypes":["Ingress"]}}"#;
+    let patch = [
+        "patch",
+        "networkpolicy",
+        "default-deny",
+        "-n",
+        "monitoring",
+        "--type=merge",
+        "-p",
+        opened,
+    ];
+    lab.prod.run(&patch).success();
+    let ran = bootstrap(lab);
+    for told in [
+        "Namespace/website (was removed)",
+        "RoleBinding/monitoring/lotse:team:monitoring:admin (was removed)",
+        "NetworkPolicy/monitoring/default-deny (",
+    ] {
+        assert!(ran.stderr.contains(told), "no {told} in\n{}", ran.stderr);
+    }
+    assert_mended(&ran.success());
+    lab.prod.get(&["rolebinding", gone, "-n", "website"]);
+    let policy = lab
+        .prod
+        .get(&["networkpolicy", "default-deny", "-n", "monitoring"]);
+    assert_eq!(policy["spec"]["policyTypes"], json!(["Ingress", "Egress"]));
+    assert_nothing_to_do(lab);
+}
+
 /// The Cluster edited on the management cluster.
 pub(crate) fn an_edited_cluster_is_put_back(lab: &Lab) {
     let patch = json!({"metadata": {"labels": {"app.kubernetes.io/managed-by": "somebody"}}}).to_string();

@@ -107,7 +107,7 @@ const LOOKING: [(&str, LabTest); 18] = [
 ];
 
 /// What changes something in the lab and puts it back.
-const CHANGING: [(&str, LabTest); 23] = [
+const CHANGING: [(&str, LabTest); 24] = [
     (
         "a_second_run_has_nothing_to_do",
         realms::a_second_run_has_nothing_to_do,
@@ -141,6 +141,10 @@ const CHANGING: [(&str, LabTest); 23] = [
     (
         "an_edited_cluster_is_put_back",
         drift::an_edited_cluster_is_put_back,
+    ),
+    (
+        "what_flux_delivers_is_put_back",
+        drift::what_flux_delivers_is_put_back,
     ),
     (
         "every_wrong_setting_is_told_at_once",

@@ -4,13 +4,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::broadcast;
 
-use super::{Message, Snapshot};
+use super::{LabPhase, Message, Snapshot};
 use crate::report::{Event, Reporter};
 
 /// How many messages a slow listener may be behind before it misses some.
 const BACKLOG: usize = 4096;
 
-/// The current state and what led there. Listeners who come late are told both.
+/// The current state and, until the lab is up, what led there. Listeners who come late are told both; of a lab that is
+/// up the state says all.
 pub(in crate::lab) struct Board {
     inner: Mutex<Inner>,
 }
@@ -43,6 +44,9 @@ impl Board {
     pub(in crate::lab) fn update(&self, change: impl FnOnce(&mut Snapshot)) {
         let mut inner = self.inner();
         change(&mut inner.snapshot);
+        if inner.is_up() {
+            inner.history.clear();
+        }
         let message = Message::Snapshot(Box::new(inner.snapshot.clone()));
         inner.tell(message);
     }
@@ -84,8 +88,15 @@ impl Inner {
         }
     }
 
+    const fn is_up(&self) -> bool {
+        matches!(self.snapshot.phase, LabPhase::Ready)
+    }
+
     /// Keeps of each task when it began, how far it is or how it ended, its notes and warnings.
     fn remember(&mut self, event: &Event) {
+        if self.is_up() {
+            return;
+        }
         let is_passing = |event: &Event| matches!(event, Event::Waiting { .. } | Event::Progress { .. });
         if !matches!(event, Event::Noted { .. } | Event::Warned { .. }) {
             self.history
@@ -123,6 +134,16 @@ mod tests {
             r#"{"event":{"event":"progress","task":"etcd","done":2,"total":9,"unit":"packages"}}"#
         );
         assert_eq!(serde_json::from_str::<Message>(&told[3]).unwrap(), messages[3]);
+    }
+
+    #[test]
+    fn test_of_a_lab_that_is_up_nobody_is_told_what_was() {
+        let board = board();
+        let task = Task::start(&board, "etcd", "building");
+        board.update(|snapshot| snapshot.phase = LabPhase::Ready);
+        task.warn("ended unasked");
+        let (messages, _) = board.listen();
+        assert!(matches!(messages[..], [Message::Snapshot(_)]), "{messages:?}");
     }
 
     #[tokio::test]

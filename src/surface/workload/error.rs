@@ -55,4 +55,10 @@ pub enum WorkloadError {
         /// What the server said.
         reason: String,
     },
+    /// Flux has reconciled, and the cluster still differs from what it delivers.
+    #[error("Flux has reconciled, and these still differ from what it delivers: {}", objects.join(", "))]
+    NotPutBack {
+        /// What differs.
+        objects: Vec<String>,
+    },
 }

@@ -19,7 +19,7 @@ const DELIVERED_BY: [&str; 2] = [
     "kustomize.toolkit.fluxcd.io/namespace",
 ];
 /// Asks a Flux controller to reconcile now rather than at its interval.
-const REQUESTED: &str = "reconcile.fluxcd.io/requestedAt";
+pub(super) const REQUESTED: &str = "reconcile.fluxcd.io/requestedAt";
 /// A Kustomization in this state at the wanted commit stays in it until the next commit.
 const WONT_BUILD: &str = "BuildFailed";
 /// A Kustomization that only waits for another one is not what holds the cluster up.
@@ -41,21 +41,25 @@ pub struct Sync {
 /// [`KubernetesError::NotInTime`] with the failing object and its message.
 pub async fn wait_at(cluster: &Cluster, commit: &str, wait: &Wait<'_>) -> Result<Sync, WorkloadError> {
     request_reconciliation(cluster, commit).await?;
-    let watched = [
+    let look = || async move { Ok(judge(&State::read(cluster).await?, commit)) };
+    Ok(cluster.wait(wait, &watched(), look).await?)
+}
+
+/// What moves while Flux reconciles.
+pub(super) fn watched() -> [Watched; 4] {
+    [
         Watched::kind(SOURCE_API, "GitRepository", Some(FLUX_NAMESPACE)),
         Watched::kind(KUSTOMIZE_API, "Kustomization", None),
         Watched::kind(HELM_API, "HelmRelease", None),
         Watched::kind(APPS_API, "Deployment", None),
-    ];
-    let look = || async move { Ok(judge(&State::read(cluster).await?, commit)) };
-    Ok(cluster.wait(wait, &watched, look).await?)
+    ]
 }
 
 /// Flux's objects that belong to the platform's repository.
 #[derive(Debug, Default)]
-struct State {
+pub(super) struct State {
     source: Option<DynamicObject>,
-    kustomizations: Vec<DynamicObject>,
+    pub(super) kustomizations: Vec<DynamicObject>,
     releases: Vec<DynamicObject>,
     /// Deployments of Kustomizations that are not available: what a Kustomization waits for. Read only while a
     /// Kustomization is not ready.
@@ -63,7 +67,7 @@ struct State {
 }
 
 impl State {
-    async fn read(cluster: &Cluster) -> Result<Self, KubernetesError> {
+    pub(super) async fn read(cluster: &Cluster) -> Result<Self, KubernetesError> {
         let mut kustomizations = cluster.list(KUSTOMIZE_API, "Kustomization", None, "").await?;
         kustomizations.retain(is_of_our_source);
         let delivered = format!("kustomize.toolkit.fluxcd.io/namespace={FLUX_NAMESPACE}");
@@ -97,18 +101,21 @@ impl State {
     }
 
     fn root(&self) -> Option<&DynamicObject> {
-        self.kustomizations.iter().find(|object| {
-            object.metadata.name.as_deref() == Some(FLUX_SOURCE)
-                && object.metadata.namespace.as_deref() == Some(FLUX_NAMESPACE)
-        })
+        self.kustomizations.iter().find(|object| is_root(object))
     }
+}
+
+/// Whether a Kustomization is the one that everything else comes from.
+pub(super) fn is_root(object: &DynamicObject) -> bool {
+    object.metadata.name.as_deref() == Some(FLUX_SOURCE)
+        && object.metadata.namespace.as_deref() == Some(FLUX_NAMESPACE)
 }
 
 fn source_reference() -> ObjectReference {
     ObjectReference::new(SOURCE_API, "GitRepository", FLUX_SOURCE).in_namespace(FLUX_NAMESPACE)
 }
 
-fn text<'object>(object: &'object DynamicObject, pointer: &str) -> Option<&'object str> {
+pub(super) fn text<'object>(object: &'object DynamicObject, pointer: &str) -> Option<&'object str> {
     object.data.pointer(pointer).and_then(Value::as_str)
 }
 
@@ -151,14 +158,12 @@ fn stale<'state>(state: &'state State, commit: &str) -> Vec<&'state DynamicObjec
 }
 
 /// Source, root, the other Kustomizations, Helm releases: the first that is not there yet is told.
-fn judge(state: &State, commit: &str) -> Look<Sync> {
+pub(super) fn judge(state: &State, commit: &str) -> Look<Sync> {
     let Some(source) = &state.source else {
         return Look::Waiting(format!("{} is not there yet", source_reference()));
     };
     let Some(root) = state.root() else {
-        return Look::Waiting(format!(
-            "Kustomization/{FLUX_NAMESPACE}/{FLUX_SOURCE} is not there yet"
-        ));
+        return Look::Waiting(root_is_missing());
     };
     let mut others: Vec<&DynamicObject> = state
         .kustomizations
@@ -201,6 +206,18 @@ fn judge(state: &State, commit: &str) -> Look<Sync> {
             ready: state.kustomizations.len() + state.releases.len(),
         }),
     }
+}
+
+/// The root alone.
+pub(super) fn judge_root(state: &State, commit: &str) -> Look<()> {
+    state.root().map_or_else(
+        || Look::Waiting(root_is_missing()),
+        |root| judge_kustomization(state, root, commit),
+    )
+}
+
+fn root_is_missing() -> String {
+    format!("Kustomization/{FLUX_NAMESPACE}/{FLUX_SOURCE} is not there yet")
 }
 
 fn is_suspended(object: &DynamicObject) -> bool {
