@@ -10,8 +10,11 @@ use crate::report::{Event, Reporter};
 /// How many messages a slow listener may be behind before it misses some.
 const BACKLOG: usize = 4096;
 
-/// The current state and, until the lab is up, what led there. Listeners who come late are told both; of a lab that is
-/// up the state says all.
+/// How many events are kept of a lab that is up and that nobody asks about.
+const KEPT: usize = 64;
+
+/// The current state and what led there. Listeners who come late are told both. What happens to a lab that is up is
+/// told once, to the first who asks.
 pub(in crate::lab) struct Board {
     inner: Mutex<Inner>,
 }
@@ -43,8 +46,9 @@ impl Board {
     /// Changes how things are, and tells everybody.
     pub(in crate::lab) fn update(&self, change: impl FnOnce(&mut Snapshot)) {
         let mut inner = self.inner();
+        let was_up = inner.is_up();
         change(&mut inner.snapshot);
-        if inner.is_up() {
+        if inner.is_up() && !was_up {
             inner.history.clear();
         }
         let message = Message::Snapshot(Box::new(inner.snapshot.clone()));
@@ -53,8 +57,11 @@ impl Board {
 
     /// Everything told so far in short, and a receiver of everything that comes.
     pub(super) fn listen(&self) -> (Vec<Message>, Option<broadcast::Receiver<Message>>) {
-        let inner = self.inner();
+        let mut inner = self.inner();
         let mut messages: Vec<Message> = inner.history.iter().cloned().map(Message::Event).collect();
+        if inner.is_up() {
+            inner.history.clear();
+        }
         messages.push(Message::Snapshot(Box::new(inner.snapshot.clone())));
         (
             messages,
@@ -94,8 +101,8 @@ impl Inner {
 
     /// Keeps of each task when it began, how far it is or how it ended, its notes and warnings.
     fn remember(&mut self, event: &Event) {
-        if self.is_up() {
-            return;
+        if self.is_up() && self.history.len() == KEPT {
+            self.history.remove(0);
         }
         let is_passing = |event: &Event| matches!(event, Event::Waiting { .. } | Event::Progress { .. });
         if !matches!(event, Event::Noted { .. } | Event::Warned { .. }) {
@@ -137,11 +144,15 @@ mod tests {
     }
 
     #[test]
-    fn test_of_a_lab_that_is_up_nobody_is_told_what_was() {
+    fn test_what_happens_to_a_lab_that_is_up_is_told_once() {
         let board = board();
         let task = Task::start(&board, "etcd", "building");
         board.update(|snapshot| snapshot.phase = LabPhase::Ready);
-        task.warn("ended unasked");
+        for _ in 0..2 * KEPT {
+            task.warn("ended unasked");
+        }
+        board.update(|snapshot| snapshot.lotse = "x".to_owned());
+        assert_eq!(board.listen().0.len(), KEPT + 1);
         let (messages, _) = board.listen();
         assert!(matches!(messages[..], [Message::Snapshot(_)]), "{messages:?}");
     }

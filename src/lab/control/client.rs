@@ -25,7 +25,8 @@ impl Connection {
         request: Request,
     ) -> io::Result<Option<Self>> {
         let stream = match UnixStream::connect(directory.socket()).await {
-            Err(error) if is_nobody_there(&error) => return Ok(None),
+            // Hung up: it ended while we waited to be let in.
+            Err(error) if is_nobody_there(&error) || is_hung_up(&error) => return Ok(None),
             other => other?,
         };
         let (reader, mut writer) = stream.into_split();
