@@ -1,5 +1,6 @@
 //! Reading a file that anybody may have written: inside the repository, bounded, UTF-8. Each fault is a diagnostic.
 
+use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -46,9 +47,71 @@ impl<'files> Files<'files> {
         self.root
     }
 
+    /// Another text for the file `path`, when it has one.
+    #[must_use]
+    pub(super) fn changed(&self, path: &Utf8Path) -> Option<&'files String> {
+        self.changed?.get(path)
+    }
+
+    /// The names that changed files add to `folder`, with whether each is a folder.
+    pub(super) fn added(&self, folder: &Utf8Path) -> impl Iterator<Item = (&'files str, bool)> {
+        let changed = self.changed.into_iter().flat_map(Sources::keys);
+        changed.filter_map(move |path| {
+            let mut rest = path.strip_prefix(folder).ok()?.components();
+            let name = rest.next()?.as_str();
+            Some((name, rest.next().is_some()))
+        })
+    }
+
+    /// Whether there is a folder `path`.
+    pub(super) fn is_folder(&self, path: &Utf8Path) -> bool {
+        self.added(path).next().is_some() || self.root.join(path).is_dir()
+    }
+
+    /// Whether there is a file `path`.
+    pub(super) fn is_file(&self, path: &Utf8Path) -> bool {
+        self.changed(path).is_some() || self.root.join(path).is_file()
+    }
+
+    /// Names of the folders in `folder`, sorted, hidden ones left out.
+    pub(super) fn folders(&self, folder: &Utf8Path) -> io::Result<Vec<String>> {
+        let added: Vec<&str> = self
+            .added(folder)
+            .filter_map(|(name, is_folder)| is_folder.then_some(name))
+            .collect();
+        let entries = match fs_err::read_dir(self.root.join(folder)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !added.is_empty() => None,
+            other => Some(other?),
+        };
+        let mut names: BTreeSet<String> = added.into_iter().map(str::to_owned).collect();
+        for entry in entries.into_iter().flatten() {
+            let entry = entry?;
+            if let (true, Ok(name)) = (entry.path().is_dir(), entry.file_name().into_string()) {
+                names.insert(name);
+            }
+        }
+        names.retain(|name| !name.starts_with('.'));
+        Ok(names.into_iter().collect())
+    }
+
+    /// Whether `folder` has a file with one of the `extensions`.
+    pub(super) fn has_file(&self, folder: &Utf8Path, extensions: &[&str]) -> bool {
+        let is_one = |name: &str| {
+            let extension = Utf8Path::new(name).extension();
+            extension.is_some_and(|extension| extensions.contains(&extension))
+        };
+        let on_disk = fs_err::read_dir(self.root.join(folder));
+        let on_disk = on_disk.into_iter().flatten().flatten();
+        self.added(folder)
+            .any(|(name, is_folder)| !is_folder && is_one(name))
+            || on_disk
+                .filter_map(|entry| entry.file_name().into_string().ok())
+                .any(|name| is_one(&name))
+    }
+
     /// The text of the declaration `path`, which is relative to the repository.
     pub fn read(&self, path: &Utf8Path) -> Result<String, Box<Unread>> {
-        match self.changed.and_then(|changed| changed.get(path)) {
+        match self.changed(path) {
             Some(text) => Ok(text.clone()),
             None => read(self.root, path, DECLARATION_LIMIT),
         }
@@ -387,5 +450,23 @@ mod tests {
         let files = Files::below(&root).with_changed(&changed);
         assert_eq!(files.read(Utf8Path::new("apps/web/app.yaml")).unwrap(), "b: 2");
         assert!(files.read(Utf8Path::new("apps/db/app.yaml")).is_err());
+    }
+
+    #[test]
+    fn test_changed_files_are_there_with_their_folders() {
+        let folder = Folder::new();
+        let changed = Sources::from([
+            ("apps/db/app.yaml".into(), String::new()),
+            ("apps/db/manifests/db.yml".into(), String::new()),
+        ]);
+        let root = folder.root();
+        let files = Files::below(&root).with_changed(&changed);
+        assert_eq!(files.folders("apps".into()).unwrap(), ["db", "web"]);
+        assert_eq!(files.folders("apps/db".into()).unwrap(), ["manifests"]);
+        assert!(files.folders("apps/dba".into()).is_err());
+        assert!(files.is_folder("apps/db/manifests".into()) && !files.is_folder("apps/d".into()));
+        assert!(files.is_file("apps/db/app.yaml".into()) && !files.is_file("apps/db".into()));
+        assert!(files.has_file("apps/db/manifests".into(), &["yaml", "yml"]));
+        assert!(!files.has_file("apps/db".into(), &["yml"]));
     }
 }

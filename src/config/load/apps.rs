@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Map, Value as Json};
 
-use super::{Claim, Loader, folders};
+use super::{Claim, Loader};
 use crate::config::app::App;
 use crate::config::environment::Environment;
 use crate::config::mask;
@@ -19,6 +19,9 @@ use crate::names::AppName;
 /// File of an application in its folder.
 const FILE: &str = "app.yaml";
 
+/// Extensions of manifests.
+const YAML: [&str; 2] = ["yaml", "yml"];
+
 /// The place of a problem with a folder.
 const NOWHERE: Span = Span { start: 0, end: 0 };
 
@@ -29,7 +32,7 @@ impl Loader<'_> {
     /// Folders under `apps/`; those with an impossible name are reported.
     pub(super) fn app_names(&mut self) -> Vec<AppName> {
         let mut names = Vec::new();
-        for folder in folders(&self.root.join("apps")).unwrap_or_default() {
+        for folder in self.files.folders(Utf8Path::new("apps")).unwrap_or_default() {
             match AppName::new(folder.as_str()) {
                 Ok(name) => names.push(name),
                 Err(error) => {
@@ -47,7 +50,7 @@ impl Loader<'_> {
     pub(super) fn check_override_folders(&mut self, environment: &Utf8Path, read: Option<&Environment>) {
         let Some(read) = read else { return };
         let directory = environment.join("apps");
-        for folder in folders(&self.root.join(&directory)).unwrap_or_default() {
+        for folder in self.files.folders(&directory).unwrap_or_default() {
             if !read.apps.iter().any(|app| app.as_str() == folder) {
                 let path = directory.join(&folder);
                 let message =
@@ -98,7 +101,7 @@ impl Loader<'_> {
 
     /// What the environment replaces, nothing where it has no file.
     fn overridden(&mut self, directory: &Utf8Path, context: Context<'_>) -> Override {
-        if context.platform.is_none() || !self.root.join(directory).is_dir() {
+        if context.platform.is_none() || !self.files.is_folder(directory) {
             return Override::default();
         }
         let context = Context { directory, ..context };
@@ -132,11 +135,12 @@ impl Loader<'_> {
 
     fn check_manifests(&mut self, mention: &Mention) {
         let path = Utf8Path::new(&mention.name);
-        if has_yaml(&self.root.join(path)) {
+        if self.files.has_file(path, &YAML) {
             return;
         }
         let beside = path.parent().unwrap_or(path);
-        let others = folders_with_yaml(&self.root.join(beside));
+        let mut others = self.files.folders(beside).unwrap_or_default();
+        others.retain(|name| self.files.has_file(&beside.join(name), &YAML));
         let message = format!("{path} has no `.yaml` file");
         let mut diagnostic = at(mention, Code::NoManifests, message);
         let written = path.file_name().unwrap_or_default();
@@ -151,7 +155,7 @@ impl Loader<'_> {
 
     fn check_chart(&mut self, mention: &Mention) {
         let file = Utf8Path::new(&mention.name).join("Chart.yaml");
-        if !self.root.join(&file).is_file() {
+        if !self.files.is_file(&file) {
             let message = format!("{file} is missing");
             let help = "a chart that is not in this repository needs `repository` and `version`";
             self.diagnostics
@@ -161,7 +165,7 @@ impl Loader<'_> {
 
     fn values(&mut self, mention: &Mention) -> Option<Map<String, Json>> {
         let path = Utf8PathBuf::from(&mention.name);
-        if !self.root.join(&path).is_file() {
+        if !self.files.is_file(&path) {
             self.diagnostics
                 .push(at(mention, Code::NoChart, format!("{path} is missing")));
             return None;
@@ -185,7 +189,7 @@ impl Loader<'_> {
             return;
         };
         let runbooks = Utf8Path::new("runbooks").join(app.name.as_str());
-        if !has_file(&self.root.join(&runbooks), &["md"]) {
+        if !self.files.has_file(&runbooks, &["md"]) {
             let message = format!("`{}` has no runbook: {runbooks} has no `.md` file", app.name);
             let help = "say how to deploy it and what to do when it is down";
             self.diagnostics
@@ -219,26 +223,4 @@ fn values_of(app: &mut App) -> Option<&mut ChartValues> {
         Some(Upstream::Helm(helm)) => helm.values.as_mut(),
         _ => None,
     }
-}
-
-fn has_yaml(folder: &Utf8Path) -> bool {
-    has_file(folder, &["yaml", "yml"])
-}
-
-fn has_file(folder: &Utf8Path, extensions: &[&str]) -> bool {
-    let entries = fs_err::read_dir(folder).into_iter().flatten().flatten();
-    entries.into_iter().any(|entry| {
-        entry
-            .path()
-            .extension()
-            .and_then(|extension| extension.to_str())
-            .is_some_and(|extension| extensions.contains(&extension))
-    })
-}
-
-/// Names of the folders in `directory` that hold at least one YAML file.
-fn folders_with_yaml(directory: &Utf8Path) -> Vec<String> {
-    let mut names = folders(directory).unwrap_or_default();
-    names.retain(|name| has_yaml(&directory.join(name)));
-    names
 }

@@ -55,7 +55,7 @@ impl Loader<'_> {
         });
         let name = app.name.as_str();
         Some(Subject {
-            root: self.root,
+            repository: self.files,
             folder: app.source.manifests.clone()?,
             homes: vec![
                 Utf8Path::new("apps").join(name),

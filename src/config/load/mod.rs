@@ -70,7 +70,12 @@ impl std::error::Error for Problems {}
 /// # Errors
 /// When the folder `environments` can't be read.
 pub fn environments(root: &Utf8Path) -> Result<Vec<EnvironmentName>, std::io::Error> {
-    Ok(folders(&root.join("environments"))?
+    environments_in(Files::below(root))
+}
+
+fn environments_in(files: Files<'_>) -> Result<Vec<EnvironmentName>, std::io::Error> {
+    Ok(files
+        .folders(Utf8Path::new("environments"))?
         .into_iter()
         .filter_map(|name| EnvironmentName::new(name).ok())
         .collect())
@@ -81,7 +86,7 @@ pub fn environments(root: &Utf8Path) -> Result<Vec<EnvironmentName>, std::io::Er
 /// # Errors
 /// When the folder `apps` can't be read.
 pub fn app_folders(root: &Utf8Path) -> Result<Vec<String>, std::io::Error> {
-    match folders(&root.join("apps")) {
+    match Files::below(root).folders(Utf8Path::new("apps")) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
         found => found,
     }
@@ -131,7 +136,6 @@ fn place(diagnostic: &Diagnostic) -> (Option<&Label>, Code) {
 }
 
 struct Loader<'root> {
-    root: &'root Utf8Path,
     files: Files<'root>,
     today: Date,
     sources: Sources,
@@ -148,7 +152,6 @@ struct Claim {
 impl<'root> Loader<'root> {
     const fn new(files: Files<'root>, today: Date) -> Self {
         Self {
-            root: files.root(),
             files,
             today,
             sources: Sources::new(),
@@ -180,7 +183,7 @@ impl<'root> Loader<'root> {
 
     fn load(&mut self, name: &EnvironmentName) -> Option<Declarations> {
         let folder = folder_of(name);
-        if !self.root.join(&folder).is_dir() {
+        if !self.files.is_folder(&folder) {
             self.no_such_environment(name);
             return None;
         }
@@ -219,7 +222,7 @@ impl<'root> Loader<'root> {
     }
 
     fn no_such_environment(&mut self, name: &EnvironmentName) {
-        let there = environments(self.root).unwrap_or_default();
+        let there = environments_in(self.files).unwrap_or_default();
         let names: Vec<&str> = there.iter().map(EnvironmentName::as_str).collect();
         let mut diagnostic = Diagnostic::new(
             Code::NoSuchEnvironment,
@@ -229,7 +232,7 @@ impl<'root> Loader<'root> {
             Some(near) => Some(format!("did you mean `{near}`?")),
             None if names.is_empty() => Some(format!(
                 "there is none in {}; run lotse in the platform's repository, or name it with `-C`",
-                self.root
+                self.files.root()
             )),
             None => Some(format!("there are: {}", names.join(", "))),
         };
@@ -281,19 +284,4 @@ impl<'root> Loader<'root> {
         self.sources.insert(path.to_owned(), shown);
         (value, mentions)
     }
-}
-
-/// Names of the folders in `directory`, sorted, hidden ones left out.
-fn folders(directory: &Utf8Path) -> Result<Vec<String>, std::io::Error> {
-    let mut names = Vec::new();
-    for entry in fs_err::read_dir(directory)? {
-        let entry = entry?;
-        if let (true, Ok(name)) = (entry.path().is_dir(), entry.file_name().into_string())
-            && !name.starts_with('.')
-        {
-            names.push(name);
-        }
-    }
-    names.sort();
-    Ok(names)
 }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 
 use super::node::shift;
+use crate::config::file;
 use crate::config::tree::{self, Node, SyntaxError, Value};
 use crate::diag::{Sources, Span};
 
@@ -84,16 +85,16 @@ struct File {
 /// All files that were read. The places of all of them lie one after the other, so that a part of one file may be
 /// patched with a part of another and both still know where they stand.
 pub(super) struct Files<'root> {
-    root: &'root Utf8Path,
+    repository: file::Files<'root>,
     read: Vec<File>,
     by_path: BTreeMap<Utf8PathBuf, usize>,
     plain_folders: BTreeSet<Utf8PathBuf>,
 }
 
 impl<'root> Files<'root> {
-    pub(super) fn new(root: &'root Utf8Path) -> Self {
+    pub(super) fn new(repository: file::Files<'root>) -> Self {
         Self {
-            root,
+            repository,
             read: Vec::new(),
             by_path: BTreeMap::new(),
             plain_folders: BTreeSet::from([Utf8PathBuf::new()]),
@@ -110,7 +111,18 @@ impl<'root> Files<'root> {
                 Entry::File | Entry::Link => return Err(Fault::Missing),
             }
         }
-        let metadata = fs_err::symlink_metadata(self.root.join(path)).map_err(|error| fault(&error))?;
+        if self.repository.changed(path).is_some() {
+            return if is_left_out(path) {
+                Err(Fault::LeftOut)
+            } else {
+                Ok(Entry::File)
+            };
+        }
+        if self.repository.added(path).next().is_some() {
+            self.plain_folders.insert(path.to_owned());
+            return Ok(Entry::Folder);
+        }
+        let metadata = fs_err::symlink_metadata(self.repository.root().join(path)).map_err(|error| fault(&error))?;
         if metadata.is_symlink() {
             return Err(Fault::Link(path.to_owned()));
         }
@@ -133,25 +145,26 @@ impl<'root> Files<'root> {
 
     /// Names in a folder with what they are, sorted. Special files and what Flux leaves out are not among them.
     pub(super) fn list(&self, folder: &Utf8Path) -> Vec<(String, Entry)> {
-        let mut names = Vec::new();
-        for entry in fs_err::read_dir(self.root.join(folder)).into_iter().flatten() {
+        let mut names = BTreeMap::new();
+        for entry in fs_err::read_dir(self.repository.root().join(folder)).into_iter().flatten() {
             let Ok(entry) = entry else { continue };
             let (Ok(kind), Ok(name)) = (entry.file_type(), entry.file_name().into_string()) else {
                 continue;
             };
-            if is_left_out(Utf8Path::new(&name)) {
-                continue;
-            }
             if kind.is_dir() {
-                names.push((name, Entry::Folder));
+                names.insert(name, Entry::Folder);
             } else if kind.is_file() {
-                names.push((name, Entry::File));
+                names.insert(name, Entry::File);
             } else if kind.is_symlink() {
-                names.push((name, Entry::Link));
+                names.insert(name, Entry::Link);
             }
         }
-        names.sort();
-        names
+        for (name, is_folder) in self.repository.added(folder) {
+            let kind = if is_folder { Entry::Folder } else { Entry::File };
+            names.insert(name.to_owned(), kind);
+        }
+        names.retain(|name, _| !is_left_out(Utf8Path::new(name)));
+        names.into_iter().collect()
     }
 
     /// The text of a file that [`Files::look`] approved of.
@@ -172,8 +185,10 @@ impl<'root> Files<'root> {
         if let Some(index) = self.by_path.get(path) {
             return Ok(*index);
         }
-        let bytes = fs_err::read(self.root.join(path)).map_err(|error| fault(&error))?;
-        let text = String::from_utf8(bytes).map_err(|_| Fault::Unreadable("is not UTF-8".into()))?;
+        let text = match self.repository.changed(path) {
+            Some(text) => text.clone(),
+            None => read(&self.repository.root().join(path))?,
+        };
         let base = self.read.last().map_or(0, |last| last.base + last.text.len() + 1);
         self.by_path.insert(path.to_owned(), self.read.len());
         self.read.push(File {
@@ -210,6 +225,11 @@ impl<'root> Files<'root> {
             })
             .collect()
     }
+}
+
+fn read(path: &Utf8Path) -> Result<String, Fault> {
+    let bytes = fs_err::read(path).map_err(|error| fault(&error))?;
+    String::from_utf8(bytes).map_err(|_| Fault::Unreadable("is not UTF-8".into()))
 }
 
 fn fault(error: &std::io::Error) -> Fault {
@@ -302,7 +322,7 @@ mod tests {
         let root = Utf8Path::from_path(folder.path()).unwrap();
         fs_err::write(root.join("a.yaml"), "a: 1\n").unwrap();
         fs_err::write(root.join("b.yaml"), "---\nb: ö\n---\n---\nc: 2\n").unwrap();
-        let mut files = Files::new(root);
+        let mut files = Files::new(file::Files::below(root));
         for (path, documents) in [("a.yaml", 1), ("b.yaml", 2), ("a.yaml", 1)] {
             assert_eq!(files.documents(path.into()).unwrap().nodes.len(), documents);
         }
@@ -319,7 +339,7 @@ mod tests {
         fs_err::write(root.join("real/inner/a.yaml"), "").unwrap();
         fs_err::write(root.join("real/logo.png"), "").unwrap();
         fs_err::os::unix::fs::symlink("real", root.join("link")).unwrap();
-        let mut files = Files::new(root);
+        let mut files = Files::new(file::Files::below(root));
         assert_eq!(files.look("real/inner/a.yaml".into()), Ok(Entry::File));
         assert_eq!(
             files.look("link/inner/a.yaml".into()),
@@ -328,5 +348,28 @@ mod tests {
         assert_eq!(files.look("real/logo.png".into()), Err(Fault::LeftOut));
         assert_eq!(files.look("real/b.yaml".into()), Err(Fault::Missing));
         assert_eq!(files.look("real/inner/a.yaml/b".into()), Err(Fault::Missing));
+    }
+
+    #[test]
+    fn test_changed_files_are_read_like_those_on_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Utf8Path::from_path(folder.path()).unwrap();
+        fs_err::create_dir(root.join("web")).unwrap();
+        fs_err::write(root.join("web/a.yaml"), "a: 1\n").unwrap();
+        let text = |text: &str| text.to_owned();
+        let changed = Sources::from([
+            ("web/a.yaml".into(), text("a: 2\n---\nb: 1\n")),
+            ("web/base/b.yaml".into(), text("b: 1\n")),
+            ("web/logo.png".into(), text("")),
+        ]);
+        let mut files = Files::new(file::Files::below(root).with_changed(&changed));
+        assert_eq!(
+            files.list("web".into()),
+            [("a.yaml".into(), Entry::File), ("base".into(), Entry::Folder)]
+        );
+        assert_eq!(files.look("web/base/b.yaml".into()), Ok(Entry::File));
+        assert_eq!(files.look("web/base".into()), Ok(Entry::Folder));
+        assert_eq!(files.look("web/logo.png".into()), Err(Fault::LeftOut));
+        assert_eq!(files.documents("web/a.yaml".into()).unwrap().nodes.len(), 2);
     }
 }

@@ -26,6 +26,7 @@ mod versions;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
+use crate::config::file;
 use crate::diag::{Code, Diagnostic, Label, Sources, Span};
 use files::Files;
 use object::Object;
@@ -33,7 +34,7 @@ use object::Object;
 /// One folder of manifests, and what is declared about it.
 pub(in crate::config) struct Subject<'check> {
     /// The repository.
-    pub(in crate::config) root: &'check Utf8Path,
+    pub(in crate::config) repository: file::Files<'check>,
     /// The folder, relative to the repository.
     pub(in crate::config) folder: Utf8PathBuf,
     /// Folders of the application, relative to the repository: what it may refer to.
@@ -124,7 +125,7 @@ pub fn manifest_outlines(root: &Utf8Path, folder: &Utf8Path) -> Vec<ManifestOutl
         text: String::new(),
     };
     let subject = Subject {
-        root,
+        repository: file::Files::below(root),
         folder: folder.to_owned(),
         homes: vec![Utf8PathBuf::new()],
         declared: label,
@@ -168,7 +169,7 @@ impl<'check> Reading<'check> {
     fn new(subject: &'check Subject<'check>) -> Self {
         Self {
             subject,
-            files: Files::new(subject.root),
+            files: Files::new(subject.repository),
             diagnostics: Vec::new(),
             secrets: Vec::new(),
             is_incomplete: false,

@@ -4,6 +4,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use proptest::prelude::*;
 
 use super::{Backend, Checked, Subject, check};
+use crate::config::file;
 use crate::diag::{Code, Label, Span};
 
 const SERVICE: &str =
@@ -47,7 +48,7 @@ impl Folder {
 
     fn subject(&self) -> Subject<'_> {
         Subject {
-            root: self.root(),
+            repository: file::Files::below(self.root()),
             folder: "apps/web/manifests".into(),
             homes: ["apps/web", "environments/lab/apps/web"]
                 .map(Utf8PathBuf::from)
