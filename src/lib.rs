@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | 0 | [`names`], [`secret`], [`diag`], [`report`], [`causes`] | words, secrets, diagnostics, progress, errors; no I/O |
 //! | 1 | [`config`] | YAML, spans, validated declarations |
-//! | 2 | [`desired`], [`render`] | what should be, and how it is written down |
+//! | 2 | [`desired`], [`render`], [`skeleton`] | what should be, and how it is written down; first files |
 //! | 3 | [`plan`] | what separates the desired from the observed |
 //! | 4 | [`kubernetes`], [`surface`] | the systems themselves |
 //! | 5 | [`bootstrap`] | the ordered stages |
@@ -26,4 +26,5 @@ pub mod plan;
 pub mod render;
 pub mod report;
 pub mod secret;
+pub mod skeleton;
 pub mod surface;

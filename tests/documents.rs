@@ -301,10 +301,23 @@ fn commands(line: &str) -> Vec<Vec<String>> {
         let end = rest
             .find(|end: char| "`|>);&#\"".contains(end))
             .unwrap_or(rest.len());
-        let words = rest[..end].split_whitespace().map(str::to_owned);
-        found.push(std::iter::once("lotse".to_owned()).chain(words).collect());
+        let words = std::iter::once("lotse".to_owned()).chain(words(&rest[..end]));
+        found.push(words.collect());
     }
     found
+}
+
+/// The words of a command, of which those in single quotes are one.
+fn words(command: &str) -> Vec<String> {
+    let parts = command.split('\'').enumerate();
+    let words = parts.flat_map(|(index, part)| {
+        if index % 2 == 1 {
+            vec![part.to_owned()]
+        } else {
+            part.split_whitespace().map(str::to_owned).collect()
+        }
+    });
+    words.collect()
 }
 
 /// Why the program does not take a command, if it doesn't.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: [&[&str]; 7] = [
     &["names", "secret", "diag", "report", "causes"],
     &["config"],
-    &["desired", "render"],
+    &["desired", "render", "skeleton"],
     &["plan"],
     &["kubernetes", "surface"],
     &["bootstrap"],

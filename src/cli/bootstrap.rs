@@ -60,7 +60,10 @@ pub(super) async fn run(arguments: &BootstrapArguments, settings: &Settings) -> 
     check_settings(&loaded, settings)?;
     let lab = bring_lab_up(&loaded, arguments.name_server, settings, reporter.as_ref()).await?;
     if lab.is_none() {
-        confirm(&loaded, arguments)?;
+        tokio::select! {
+            answer = confirm(&loaded, arguments) => answer?,
+            () = settings.interrupted.cancelled() => return Err(ui::unanswered()),
+        }
     }
     let work = bring_up(
         arguments,
@@ -131,13 +134,13 @@ fn stopped_meanwhile(environment: &EnvironmentName) -> CommandError {
 }
 
 /// Asks before the first change, unless told not to.
-fn confirm(loaded: &Loaded, arguments: &BootstrapArguments) -> Result<(), CommandError> {
+async fn confirm(loaded: &Loaded, arguments: &BootstrapArguments) -> Result<(), CommandError> {
     let environment = &loaded.declarations.environment;
     let question = format!(
         "Bring up {} in namespace {} of management cluster {}?",
         environment.cluster.name, environment.management.namespace, environment.management.context
     );
-    if arguments.yes || ui::ask(&question)? {
+    if arguments.yes || ui::confirm(&question).await? {
         return Ok(());
     }
     Err(CommandError::new(Kind::Usage, "nothing was changed"))

@@ -6,9 +6,11 @@ pub mod check;
 mod error;
 pub mod exit;
 pub mod explain;
+mod files;
 mod fix;
 mod flux;
 mod format;
+mod init;
 mod lab;
 mod people;
 pub mod render;
@@ -38,6 +40,7 @@ use workspace::Workspace;
 #[derive(Debug, Parser)]
 #[command(name = "lotse", version, arg_required_else_help = true)]
 #[command(after_help = "Examples:
+  lotse init platform    the repository of a platform of your own
   lotse bootstrap lab    a whole cluster on this machine, no cloud account needed
   lotse check            every mistake in the declarations, with line and help
   lotse lab down         end the lab and remove its state
@@ -55,6 +58,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Init(init::InitArguments),
     Bootstrap(bootstrap::BootstrapArguments),
     App(app::AppArguments),
     People(people::PeopleArguments),
@@ -150,24 +154,25 @@ impl Signals {
 
 async fn run(command: Command, settings: &Settings) -> Result<Exit, CommandError> {
     let (mut out, mut err) = (io::stdout(), io::stderr());
+    let workspace = Workspace::new(settings);
     match command {
         Command::Bootstrap(arguments) => bootstrap::run(&arguments, settings).await,
-        Command::Check(arguments) => {
-            match check::run(&arguments, &Workspace::new(settings), &mut out, &mut err) {
-                Err(CheckError::Environments(error)) => Err(error::of_environments(&error)),
-                Err(CheckError::Output(error)) => written(Err(error)),
-                Err(error @ CheckError::Write { .. }) => Err(CommandError::from_error(Kind::Failed, &error)),
-                Ok(exit) => Ok(exit),
-            }
-        }
-        Command::Render(arguments) => {
-            match render::run(&arguments, &Workspace::new(settings), &mut out, &mut err) {
-                Err(RenderCommandError::Environments(error)) => Err(error::of_environments(&error)),
-                other => other.map_err(|error| CommandError::from_error(Kind::Failed, &error)),
-            }
-        }
-        Command::People(arguments) => people::run(&arguments, &Workspace::new(settings)),
-        Command::App(arguments) => app::run(&arguments, &Workspace::new(settings)),
+        Command::Check(arguments) => match check::run(&arguments, &workspace, &mut out, &mut err) {
+            Err(CheckError::Environments(error)) => Err(error::of_environments(&error)),
+            Err(CheckError::Output(error)) => written(Err(error)),
+            Err(error @ CheckError::Write { .. }) => Err(CommandError::from_error(Kind::Failed, &error)),
+            Ok(exit) => Ok(exit),
+        },
+        Command::Render(arguments) => match render::run(&arguments, &workspace, &mut out, &mut err) {
+            Err(RenderCommandError::Environments(error)) => Err(error::of_environments(&error)),
+            other => other.map_err(|error| CommandError::from_error(Kind::Failed, &error)),
+        },
+        Command::People(arguments) => people::run(&arguments, &workspace),
+        Command::Init(arguments) => init::run(&arguments, settings),
+        Command::App(arguments) => tokio::select! {
+            ended = app::run(&arguments, &workspace) => ended,
+            () = settings.interrupted.cancelled() => Err(ui::unanswered()),
+        },
         Command::Explain(arguments) => written(explain::run(&arguments, &mut out)),
         Command::Schema(arguments) => written(schema::run(&arguments, &mut out)),
         Command::Lab(arguments) => lab::run(&arguments, settings).await,

@@ -6,6 +6,7 @@ use super::read::suggestion;
 use super::trap;
 use super::tree::{self, Node, Value};
 use crate::diag::{Certainty, Diagnostic, Edit, Fix, Span, did_you_mean};
+use crate::names::AppName;
 
 /// Gives `diagnostic` the [`suggestion`] as help, and the fix that writes it.
 pub(super) fn suggest<'name>(
@@ -22,7 +23,8 @@ pub(super) fn suggest<'name>(
 }
 
 /// `text` as it is written in YAML, with quotes where it needs them.
-pub(super) fn scalar(text: &str) -> String {
+#[must_use]
+pub fn scalar(text: &str) -> String {
     let is_plain = text.starts_with(|first: char| first.is_ascii_alphanumeric())
         && text
             .bytes()
@@ -36,6 +38,81 @@ pub(super) fn scalar(text: &str) -> String {
 pub(super) fn quoted(text: &str) -> String {
     // A text of JSON is one of YAML, too.
     serde_json::Value::from(text).to_string()
+}
+
+/// The text of an `environment.yaml` with `app` as the last of `apps`. `None` where the layout of the list is not one
+/// that an entry can be added to without a look at what is meant.
+#[must_use]
+pub fn with_app(text: &str, app: &AppName) -> Option<String> {
+    let before = apps_of(text)?;
+    let node = tree::parse(text).ok()?;
+    let (at, addition) = match field(&node, "apps") {
+        None => (text.len(), key_line(text, app)),
+        Some(list) => addition(text, list, &scalar(app.as_str()))?,
+    };
+    let after = format!("{}{addition}{}", text.get(..at)?, text.get(at..)?);
+    let is_added = apps_of(&after)?.split_last() == Some((&app.to_string(), &before));
+    is_added.then_some(after)
+}
+
+/// Whether the text of an `environment.yaml` lists `app` under `apps`.
+#[must_use]
+pub fn lists_app(text: &str, app: &AppName) -> bool {
+    apps_of(text).is_some_and(|apps| apps.iter().any(|name| name == app.as_str()))
+}
+
+fn key_line(text: &str, app: &AppName) -> String {
+    let start = if text.ends_with('\n') { "" } else { "\n" };
+    format!("{start}apps: [{}]\n", scalar(app.as_str()))
+}
+
+/// The texts under `apps`; none where the key is missing.
+fn apps_of(text: &str) -> Option<Vec<String>> {
+    let node = tree::parse(text).ok()?;
+    let Some(apps) = field(&node, "apps") else {
+        return matches!(node.value, Value::Map(_)).then(Vec::new);
+    };
+    let Value::List(items) = &apps.value else {
+        return None;
+    };
+    let names = items.iter().map(|item| match &item.value {
+        Value::Text(name) => Some(name.clone()),
+        _ => None,
+    });
+    names.collect()
+}
+
+fn field<'node>(node: &'node Node, name: &str) -> Option<&'node Node> {
+    let Value::Map(fields) = &node.value else {
+        return None;
+    };
+    fields
+        .iter()
+        .find(|(key, _)| key.name == name)
+        .map(|(_, value)| value)
+}
+
+/// Where `entry` is added to `list`, and how.
+fn addition(text: &str, list: &Node, entry: &str) -> Option<(usize, String)> {
+    let Value::List(items) = &list.value else {
+        return None;
+    };
+    let end = items.last().map(Node::whole);
+    if text.get(list.span.start..)?.starts_with('[') {
+        return Some(match end {
+            Some(item) => (item.end, format!(", {entry}")),
+            None => (list.span.start + 1, entry.to_owned()),
+        });
+    }
+    let lines = entry_lines(text, end?)?;
+    let line = text.get(lines.start..)?.lines().next()?;
+    let dash = line.find('-')?;
+    let (start, end) = match text.get(lines.start..lines.end)? {
+        whole if whole.ends_with("\r\n") => ("", "\r\n"),
+        whole if whole.ends_with('\n') => ("", "\n"),
+        _ => ("\n", ""),
+    };
+    Some((lines.end, format!("{start}{}- {entry}{end}", line.get(..dash)?)))
 }
 
 /// What takes `item` out of `list`. Nothing where more than the entry would go: a comment between two entries, or a
@@ -183,6 +260,40 @@ mod tests {
         assert_eq!(without("a:\n  - x", 0).unwrap(), "a: []\n");
         assert_eq!(without("a:\n  # why\n  - x\n", 0), None);
         assert_eq!(without("a:\n  - - x\n    - y\n", 0).unwrap(), "a: []\n");
+    }
+
+    #[test]
+    fn test_an_application_is_added_in_the_layout_of_the_list() {
+        let with = |text| with_app(text, &AppName::new("web").unwrap());
+        let wanted = [
+            ("apps: [db]\nb: 1\n", Some("apps: [db, web]\nb: 1\n")),
+            (
+                "apps: [ db, \"no\", ] # all\n",
+                Some("apps: [ db, \"no\", web, ] # all\n"),
+            ),
+            ("apps: []\n", Some("apps: [web]\n")),
+            (
+                "apps:\n  - db # first\n  # last\nb: 1\n",
+                Some("apps:\n  - db # first\n  - web\n  # last\nb: 1\n"),
+            ),
+            ("apps:\n- db", Some("apps:\n- db\n- web")),
+            (
+                "apps:\r\n  - db\r\nb: 1\r\n",
+                Some("apps:\r\n  - db\r\n  - web\r\nb: 1\r\n"),
+            ),
+            ("b: 1", Some("b: 1\napps: [web]\n")),
+            ("a: &all [db]\napps: *all\n", None),
+            ("apps: db\n", None),
+            ("- apps\n", None),
+        ];
+        for (before, after) in wanted {
+            assert_eq!(with(before).as_deref(), after, "{before}");
+        }
+        let number = AppName::new("007").unwrap();
+        assert_eq!(
+            with_app("apps: [db]\n", &number).unwrap(),
+            "apps: [db, \"007\"]\n"
+        );
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub use environment::{
 };
 pub use load::{Declarations, Loaded, Problems, app_folders, environments, load, load_files, load_people};
 pub use manifests::{ManifestOutline, manifest_outlines};
+pub use mend::{lists_app, scalar, with_app};
 pub use network::{Network, NetworkPeer, NetworkRule};
 pub use people::{People, Person, Team};
 pub use schema::DeclarationKind;

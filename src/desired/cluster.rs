@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{KUBECTL_CLIENT, Manifest, OIDC_PREFIX, marked};
 use crate::config::{Environment, Stack, WorkerGroup};
 
-/// Variables of the SCS cluster stacks for `OpenStack` that name the machines' flavors.
+/// Variables of the SCS cluster stacks for OpenStack that name the machines' flavors.
 const CONTROL_PLANE_FLAVOR: &str = "controlPlaneFlavor";
 const WORKER_FLAVOR: &str = "workerFlavor";
 

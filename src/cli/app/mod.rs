@@ -1,5 +1,6 @@
-//! `lotse app`: the applications as they are declared.
+//! `lotse app`: the applications as they are declared, and the first files of a new one.
 
+mod new;
 mod outline;
 mod text;
 
@@ -18,15 +19,16 @@ use crate::diag::did_you_mean;
 use crate::names::{AppName, EnvironmentName};
 use outline::AppOutline;
 
-/// Look at the applications as they are declared
+/// Begin an application, or look at those that are declared
 ///
-/// Reads the declarations and talks to no system: what is shown is what a bring-up makes, templates filled in and an
-/// environment's own keys in place of the application's.
+/// Reads and writes files of the repository and talks to no system. What is shown is what a bring-up makes, templates filled
+/// in and an environment's own keys in place of the application's.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   lotse app list                      every application of every environment
   lotse app show monitoring           all that is declared about one
-  lotse app list -e lab -o json       for programs")]
+  lotse app list -e lab -o json       for programs
+  lotse app new notes                 first files of an application, asked for one by one")]
 pub(super) struct AppArguments {
     #[command(subcommand)]
     command: AppCommand,
@@ -34,6 +36,7 @@ pub(super) struct AppArguments {
 
 #[derive(Debug, Subcommand)]
 enum AppCommand {
+    New(Box<new::NewArguments>),
     /// List the applications of one environment, or of all
     List(ListArguments),
     /// Show all that is declared about one application
@@ -77,8 +80,9 @@ struct AppList {
 }
 
 /// Carries the command out.
-pub(super) fn run(arguments: &AppArguments, workspace: &Workspace<'_>) -> Result<Exit, CommandError> {
+pub(super) async fn run(arguments: &AppArguments, workspace: &Workspace<'_>) -> Result<Exit, CommandError> {
     let (chosen, list, as_text) = match &arguments.command {
+        AppCommand::New(new) => return new::run(new, workspace).await,
         AppCommand::List(list) => (
             &list.chosen,
             read(workspace, list.chosen.environment.as_ref())?,

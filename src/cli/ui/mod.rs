@@ -37,21 +37,55 @@ pub(super) fn eprint(text: &str) {
     drop(stderr.write_all(text.as_bytes()));
 }
 
-/// Asks a question that is answered with yes or no; no is the default.
+/// Whether somebody is there to answer questions.
+pub(super) fn is_somebody_there() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// Asks before something is changed; no is the default.
 ///
 /// # Errors
 /// When nobody is there to answer.
-pub(super) fn ask(question: &str) -> Result<bool, CommandError> {
+pub(super) async fn confirm(question: &str) -> Result<bool, CommandError> {
     if !io::stdin().is_terminal() {
         return Err(
             CommandError::new(Kind::Usage, format!("{question} There is no terminal to ask at"))
                 .hint("say --yes to go ahead without being asked"),
         );
     }
-    eprint(&format!("{question} [y/N] "));
-    let mut answer = String::new();
-    drop(io::stdin().read_line(&mut answer));
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    ask(question).await
+}
+
+/// Asks a question that is answered with yes or no; no is the default.
+pub(super) async fn ask(question: &str) -> Result<bool, CommandError> {
+    let answer = answer(&format!("{question} [y/N]")).await?;
+    Ok(matches!(answer.as_str(), "y" | "Y" | "yes"))
+}
+
+/// What is typed after `question`, without space around it. Other tasks go on meanwhile: Ctrl-C is heard.
+///
+/// # Errors
+/// When the input ends.
+pub(super) async fn answer(question: &str) -> Result<String, CommandError> {
+    eprint(&format!("{question} "));
+    let read = tokio::task::spawn_blocking(|| {
+        let mut answer = String::new();
+        io::stdin()
+            .read_line(&mut answer)
+            .map(|read| (read > 0).then_some(answer))
+    });
+    match read.await {
+        Ok(Ok(Some(answer))) => Ok(answer.trim().to_owned()),
+        Ok(Ok(None)) => Err(unanswered()),
+        Ok(Err(source)) => Err(CommandError::from_error(Kind::Failed, &source)),
+        Err(source) => Err(CommandError::internal("the answer could not be read", source)),
+    }
+}
+
+/// Somebody ended the command where it asked.
+pub(super) fn unanswered() -> CommandError {
+    eprint("\n");
+    CommandError::new(Kind::Interrupted, "interrupted: nothing was changed")
 }
 
 /// Shows why a command failed and gives its exit code.

@@ -122,7 +122,8 @@ impl<'root> Files<'root> {
             self.plain_folders.insert(path.to_owned());
             return Ok(Entry::Folder);
         }
-        let metadata = fs_err::symlink_metadata(self.repository.root().join(path)).map_err(|error| fault(&error))?;
+        let metadata =
+            fs_err::symlink_metadata(self.repository.root().join(path)).map_err(|error| fault(&error))?;
         if metadata.is_symlink() {
             return Err(Fault::Link(path.to_owned()));
         }
@@ -146,7 +147,10 @@ impl<'root> Files<'root> {
     /// Names in a folder with what they are, sorted. Special files and what Flux leaves out are not among them.
     pub(super) fn list(&self, folder: &Utf8Path) -> Vec<(String, Entry)> {
         let mut names = BTreeMap::new();
-        for entry in fs_err::read_dir(self.repository.root().join(folder)).into_iter().flatten() {
+        for entry in fs_err::read_dir(self.repository.root().join(folder))
+            .into_iter()
+            .flatten()
+        {
             let Ok(entry) = entry else { continue };
             let (Ok(kind), Ok(name)) = (entry.file_type(), entry.file_name().into_string()) else {
                 continue;

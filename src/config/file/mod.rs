@@ -1,12 +1,16 @@
 //! Reading a file that anybody may have written: inside the repository, bounded, UTF-8. Each fault is a diagnostic.
+//! Writing one so that nobody sees half of it.
+
+mod write;
 
 use std::collections::BTreeSet;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err::os::unix::fs::OpenOptionsExt as _;
 
 use crate::diag::{Code, Diagnostic, Position, Sources, Span};
+pub use write::{Creation, Replacement};
 
 /// Bytes that a declaration may have: many times what the largest platform needs.
 pub const DECLARATION_LIMIT: u64 = 1024 * 1024;
@@ -201,44 +205,6 @@ fn inside(root: &Utf8Path, path: &Utf8Path) -> Result<Utf8PathBuf, Box<Diagnosti
     ))
 }
 
-/// A file that will be replaced as a whole: nobody ever sees half of it, and its mode stays.
-#[derive(Debug)]
-pub struct Replacement {
-    temporary: tempfile::NamedTempFile,
-    target: Utf8PathBuf,
-}
-
-impl Replacement {
-    /// Writes `after` beside the declaration `path`, which is still `before`.
-    ///
-    /// # Errors
-    /// When the file has another text by now, or can't be written.
-    pub fn prepare(root: &Utf8Path, path: &Utf8Path, before: &str, after: &str) -> io::Result<Self> {
-        let refused = |diagnostic: &Diagnostic| io::Error::other(diagnostic.message.clone());
-        let now = read(root, path, DECLARATION_LIMIT).map_err(|unread| refused(&unread.diagnostic))?;
-        if now != before {
-            return Err(io::Error::other(
-                "it was changed meanwhile; run the command again",
-            ));
-        }
-        let target = inside(root, path).map_err(|diagnostic| refused(&diagnostic))?;
-        let folder = target.parent().unwrap_or(root);
-        let mut temporary = tempfile::Builder::new().prefix(".lotse-").tempfile_in(folder)?;
-        temporary.write_all(after.as_bytes())?;
-        temporary.as_file().sync_all()?;
-        fs_err::set_permissions(temporary.path(), fs_err::metadata(&target)?.permissions())?;
-        Ok(Self { temporary, target })
-    }
-
-    /// Puts it in the place of the file.
-    pub fn finish(self) -> io::Result<()> {
-        self.temporary
-            .persist(&self.target)
-            .map(drop)
-            .map_err(|error| error.error)
-    }
-}
-
 /// A problem with the file as a whole.
 fn fault(code: Code, path: &Utf8Path, message: String) -> Diagnostic {
     Diagnostic::new(code, message).at(path, Span { start: 0, end: 0 }, "")
@@ -408,38 +374,6 @@ mod tests {
         );
         let span = unread.diagnostic.labels[0].span;
         assert_eq!(&unread.text.unwrap()[span.start..span.end], "\u{fffd}");
-    }
-
-    #[test]
-    fn test_a_file_is_replaced_as_a_whole_where_it_really_is() {
-        use std::os::unix::fs::PermissionsExt;
-        let folder = Folder::new();
-        let shared = folder.root().join("shared.yaml");
-        fs_err::write(&shared, "a: 1").unwrap();
-        fs_err::set_permissions(&shared, std::fs::Permissions::from_mode(0o640)).unwrap();
-        symlink("../../shared.yaml", folder.file()).unwrap();
-        let prepare =
-            |before| Replacement::prepare(&folder.root(), Utf8Path::new("apps/web/app.yaml"), before, "b: 2");
-        assert!(
-            prepare("a: 2")
-                .unwrap_err()
-                .to_string()
-                .contains("changed meanwhile")
-        );
-        let replacement = prepare("a: 1").unwrap();
-        assert_eq!(folder.read(), Ok("a: 1".to_owned()));
-        replacement.finish().unwrap();
-        assert_eq!(folder.read(), Ok("b: 2".to_owned()));
-        assert!(folder.file().is_symlink());
-        assert_eq!(
-            fs_err::metadata(&shared).unwrap().permissions().mode() & 0o777,
-            0o640
-        );
-        assert_eq!(
-            folder.root().read_dir_utf8().unwrap().count(),
-            2,
-            "nothing is left over"
-        );
     }
 
     #[test]

@@ -1,0 +1,117 @@
+//! `lotse init`: the repository of a platform.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use clap::Args;
+
+use super::files::{self, NewFiles};
+use super::workspace::Workspace;
+use super::{CommandError, Exit, Kind, Settings, ui};
+use crate::lab::component::FLUX_VERSION;
+use crate::names::{DomainName, EnvironmentName, LabName};
+use crate::skeleton::{EnvironmentDraft, LAB, RepositoryDraft};
+
+/// Begin the repository of a platform
+///
+/// Writes the environment `lab`, which can be brought up at once, an application to look at, runbooks, and a workflow for
+/// GitHub that checks each pull request. With `--environment` also the beginning of a cluster on OpenStack. No file that is
+/// there is replaced.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  lotse init platform
+  lotse init . --environment prod --domain prod.example.org --organisation ExampleOrg")]
+pub(super) struct InitArguments {
+    /// Directory of the repository; made when it is not there
+    #[arg(value_name = "DIR")]
+    path: Utf8PathBuf,
+    /// Name of a cluster besides the lab
+    #[arg(
+        long,
+        short,
+        value_name = "ENVIRONMENT",
+        requires = "domain",
+        requires = "organisation"
+    )]
+    environment: Option<EnvironmentName>,
+    /// Domain of that cluster: hosts of applications are labels under it
+    #[arg(long, value_name = "DOMAIN", requires = "environment")]
+    domain: Option<DomainName>,
+    /// Organisation at GitHub whose members log in
+    #[arg(long, value_name = "ORGANISATION", requires = "environment")]
+    organisation: Option<String>,
+    /// Write nothing, print what would be written as a diff
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Carries the command out.
+pub(super) fn run(arguments: &InitArguments, settings: &Settings) -> Result<Exit, CommandError> {
+    let draft = draft(arguments)?;
+    let created = draft
+        .files()
+        .map_err(|source| CommandError::internal("the files could not be made", source))?;
+    let workspace = Workspace {
+        root: &arguments.path,
+        ..Workspace::new(settings)
+    };
+    let environments = draft.environments();
+    files::write(
+        &NewFiles::new(created),
+        &environments,
+        &workspace,
+        arguments.dry_run,
+    )?;
+    if !arguments.dry_run {
+        ui::eprint(&next_steps(&arguments.path, &environments));
+    }
+    Ok(Exit::Done)
+}
+
+fn draft(arguments: &InitArguments) -> Result<RepositoryDraft, CommandError> {
+    let name = directory_name(&arguments.path)?;
+    let environment = arguments.environment.clone().zip(arguments.domain.clone());
+    let environment = environment.zip(arguments.organisation.clone());
+    if arguments
+        .environment
+        .as_ref()
+        .is_some_and(|name| name.as_str() == LAB)
+    {
+        let message = "`lab` is the embedded environment, which is always written";
+        return Err(CommandError::new(Kind::Usage, message).hint("give the other cluster another name"));
+    }
+    Ok(RepositoryDraft {
+        lab: LabName::new(name.to_lowercase()).unwrap_or_else(|_| LabName::standard()),
+        name,
+        flux: FLUX_VERSION.trim_start_matches('v').to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        environment: environment.map(|((name, domain), organisation)| EnvironmentDraft {
+            name,
+            domain,
+            organisation,
+        }),
+    })
+}
+
+/// Last part of the path; of `.` that of the current directory.
+fn directory_name(path: &Utf8Path) -> Result<String, CommandError> {
+    let absolute =
+        camino::absolute_utf8(path).map_err(|source| CommandError::from_error(Kind::Failed, &source))?;
+    let absolute = absolute.canonicalize_utf8().unwrap_or(absolute);
+    Ok(absolute.file_name().unwrap_or("platform").to_owned())
+}
+
+fn next_steps(path: &Utf8Path, environments: &[EnvironmentName]) -> String {
+    let enter = if path == "." {
+        String::new()
+    } else {
+        format!("cd '{path}' && ")
+    };
+    let mut lines = vec![
+        format!("next  {enter}git init -b main && git add . && git commit -m 'platform: first files'"),
+        "      lotse bootstrap lab        a whole cluster on this machine".to_owned(),
+        "      lotse app new NAME -e lab  an application of your own".to_owned(),
+    ];
+    let others = environments.iter().filter(|name| name.as_str() != LAB);
+    lines.extend(others.map(|name| format!("      README.md says what {name} needs")));
+    lines.push(String::new());
+    lines.join("\n")
+}
