@@ -61,6 +61,7 @@ impl Repository {
             root: &root,
             today: date(2026, 11, 23),
             look: Look::Plain,
+            stamps: None,
         };
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let exit = command(&workspace, &mut out, &mut err).unwrap();
@@ -214,6 +215,7 @@ fn test_check_outside_of_a_repository_says_where_to_run() {
         root: &root,
         today: date(2026, 11, 23),
         look: Look::Plain,
+        stamps: None,
     };
     let said = |missing| {
         let (mut out, mut err) = (Vec::new(), Vec::new());

@@ -255,7 +255,8 @@ fn test_settings_of_the_lab_become_values_or_are_named() {
 #[test]
 fn test_lab_is_rendered_as_recorded() {
     let declarations = lab();
-    let desired = Desired::build(&declarations, &declarations.environment.outline(), TODAY);
+    let environment = declarations.environment.outline();
+    let desired = Desired::build(&declarations, &environment, TODAY);
     let tree = lotse::render::tree(&desired).unwrap();
     let mut text = String::new();
     for (path, content) in tree.files.iter().chain(&tree.seeds) {

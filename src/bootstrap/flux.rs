@@ -27,7 +27,7 @@ pub(super) async fn hand_over(
     let commit = published.commit.to_string();
     let wait = bootstrap.wait("the platform", &task);
     let mut sync = workload::wait_at(cluster, &commit, &wait).await?;
-    let delivered: Vec<Manifest> = bootstrap.desired.delivered().cloned().collect();
+    let delivered: Vec<Manifest> = bootstrap.desired.delivered().collect();
     let drift = workload::plan_delivered(cluster, &delivered).await?;
     if !drift.is_empty() {
         drift::tell(&task, drift.changes());

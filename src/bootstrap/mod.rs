@@ -51,7 +51,7 @@ pub struct Bootstrap<'a> {
     /// The environment with all its settings.
     pub environment: &'a ResolvedEnvironment,
     /// What should be.
-    pub desired: &'a Desired,
+    pub desired: &'a Desired<'a>,
     /// Files that go to the platform's repository, without Flux's components.
     pub files: DesiredFiles,
     /// Directories and files of the repository that are ours.

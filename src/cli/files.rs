@@ -47,18 +47,18 @@ impl NewFiles {
         self.created.clone().into_iter().chain(changed).collect()
     }
 
-    fn differences(&self) -> Vec<Difference> {
+    fn differences(&self) -> Vec<Difference<'_>> {
         let created = self.created.iter().map(|(path, after)| Difference {
             path: path.clone(),
             kind: render::Kind::Missing,
-            before: String::new(),
-            after: after.clone(),
+            before: "".into(),
+            after: after.into(),
         });
         let changed = self.changed.iter().map(|(path, change)| Difference {
             path: path.clone(),
             kind: render::Kind::Changed,
-            before: change.before.clone(),
-            after: change.after.clone(),
+            before: (&change.before).into(),
+            after: (&change.after).into(),
         });
         created.chain(changed).collect()
     }

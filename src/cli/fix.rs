@@ -23,7 +23,7 @@ pub(super) struct Mending {
     /// The same files as they should be.
     after: Sources,
     /// What is shown of them, before and after: without secrets.
-    shown: Vec<Difference>,
+    shown: Vec<Difference<'static>>,
     made: Vec<Made>,
     /// What no fix mends.
     pub(super) left: Found,
@@ -99,7 +99,7 @@ impl Mending {
             .collect()
     }
 
-    fn differences(&self, found: &Found) -> Vec<Difference> {
+    fn differences(&self, found: &Found) -> Vec<Difference<'static>> {
         let text = |sources: &Sources, path| sources.get(path).cloned().unwrap_or_default();
         let changed = self
             .after
@@ -109,8 +109,8 @@ impl Mending {
             .map(|path| Difference {
                 path: path.clone(),
                 kind: Kind::Changed,
-                before: text(&found.sources, path),
-                after: text(&self.left.sources, path),
+                before: text(&found.sources, path).into(),
+                after: text(&self.left.sources, path).into(),
             })
             .collect()
     }

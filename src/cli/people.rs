@@ -106,8 +106,8 @@ fn show(path: Utf8PathBuf, before: String, after: String) {
         let difference = Difference {
             path,
             kind: render::Kind::Changed,
-            before,
-            after,
+            before: before.into(),
+            after: after.into(),
         };
         ui::print(&difference.unified());
     }

@@ -7,10 +7,10 @@ use clap::Args;
 
 use super::exit::Exit;
 use super::workspace::{EnvironmentsError, Workspace, plural};
-use crate::config::Loaded;
+use crate::config::Declarations;
 use crate::desired::Desired;
 use crate::names::EnvironmentName;
-use crate::render::{self, Difference, Kind, RenderError, Tree};
+use crate::render::{self, Difference, Kind, Place, RenderError, Stamp, Tree};
 
 /// Render one environment, or all, into `clusters/`
 ///
@@ -62,58 +62,73 @@ pub fn run(
     let environments = workspace
         .environments(args.environment.as_ref())
         .map_err(RenderCommandError::Environments)?;
-    let mut exit = Exit::Done;
-    for environment in environments {
-        let differences = match workspace.load(&environment) {
-            Ok(loaded) => {
-                workspace
-                    .show(&loaded.warnings, &loaded.sources, err)
-                    .map_err(RenderCommandError::Io)?;
-                differences(args, workspace, &loaded)?
-            }
-            Err(problems) => {
-                workspace
-                    .show(&problems.diagnostics, &problems.sources, err)
-                    .map_err(RenderCommandError::Io)?;
-                exit = Exit::Declarations;
-                continue;
-            }
-        };
-        if args.check && !differences.is_empty() && exit == Exit::Done {
-            exit = Exit::Checks;
-        }
-        tell(args.check, &environment, &differences, out, err).map_err(RenderCommandError::Io)?;
+    let mut exits = Vec::new();
+    for environment in &environments {
+        exits.push(render(args, workspace, environment, out, err)?);
     }
-    Ok(exit)
+    let ended_with = [Exit::Declarations, Exit::Checks];
+    let exit = ended_with.into_iter().find(|exit| exits.contains(exit));
+    Ok(exit.unwrap_or(Exit::Done))
 }
 
-/// What was not as rendered; it is now, unless it is only to be checked.
-fn differences(
+fn render(
     args: &RenderArgs,
     workspace: &Workspace<'_>,
-    loaded: &Loaded,
-) -> Result<Vec<Difference>, RenderCommandError> {
-    let target = args.output.as_deref().unwrap_or(workspace.root);
+    environment: &EnvironmentName,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<Exit, RenderCommandError> {
+    let place = Place {
+        root: workspace.root,
+        output: args.output.as_deref().unwrap_or(workspace.root),
+        environment,
+    };
+    let stamp = workspace.stamps.map(|stamps| {
+        let folder = stamps.cache.join("rendered");
+        Stamp::take(&folder, place, stamps.program, workspace.today)
+    });
+    if stamp.as_ref().is_some_and(Stamp::holds) {
+        tell(args.check, environment, &[], out, err).map_err(RenderCommandError::Io)?;
+        return Ok(Exit::Done);
+    }
+    let loaded = match workspace.load(environment) {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            workspace
+                .show(&problems.diagnostics, &problems.sources, err)
+                .map_err(RenderCommandError::Io)?;
+            return Ok(Exit::Declarations);
+        }
+    };
+    workspace
+        .show(&loaded.warnings, &loaded.sources, err)
+        .map_err(RenderCommandError::Io)?;
+    let has_warnings = !loaded.warnings.is_empty();
+    let failed = |source| RenderCommandError::Render {
+        environment: environment.clone(),
+        source,
+    };
+    let tree = tree(&loaded.declarations, workspace).map_err(failed)?;
     let apply = if args.check {
         render::compare
     } else {
         render::write
     };
-    tree(loaded, workspace)
-        .and_then(|tree| apply(&tree, target))
-        .map_err(|source| RenderCommandError::Render {
-            environment: loaded.declarations.environment.name.clone(),
-            source,
-        })
+    let differences = apply(&tree, place.output).map_err(failed)?;
+    tell(args.check, environment, &differences, out, err).map_err(RenderCommandError::Io)?;
+    if args.check && !differences.is_empty() {
+        return Ok(Exit::Checks);
+    }
+    // Warnings are told each time.
+    if let Some(stamp) = stamp.filter(|_| !has_warnings) {
+        stamp.keep();
+    }
+    Ok(Exit::Done)
 }
 
-fn tree(loaded: &Loaded, workspace: &Workspace<'_>) -> Result<Tree, RenderError> {
-    let declarations = &loaded.declarations;
-    render::tree(&Desired::build(
-        declarations,
-        &declarations.environment.outline(),
-        workspace.today,
-    ))
+fn tree(declarations: &Declarations, workspace: &Workspace<'_>) -> Result<Tree, RenderError> {
+    let environment = declarations.environment.outline();
+    render::tree(&Desired::build(declarations, &environment, workspace.today))
 }
 
 fn tell(

@@ -29,6 +29,17 @@ pub struct Workspace<'root> {
     pub today: Date,
     /// How diagnostics are drawn.
     pub look: Look,
+    /// Where it is noted that a tree is as declared; without, each run looks at everything.
+    pub stamps: Option<Stamps<'root>>,
+}
+
+/// Where stamps of rendered trees are kept, and what else they depend on.
+#[derive(Clone, Copy, Debug)]
+pub struct Stamps<'root> {
+    /// Folder of things that can be made again.
+    pub cache: &'root Utf8Path,
+    /// This program: another one may render another tree.
+    pub program: &'root Utf8Path,
 }
 
 impl<'root> Workspace<'root> {
@@ -43,6 +54,10 @@ impl<'root> Workspace<'root> {
             root: &settings.root,
             today: Zoned::now().date(),
             look,
+            stamps: Some(Stamps {
+                cache: &settings.cache,
+                program: &settings.program,
+            }),
         }
     }
 
@@ -66,7 +81,7 @@ impl<'root> Workspace<'root> {
     pub(super) fn publication(
         &self,
         declarations: &Declarations,
-        desired: &Desired,
+        desired: &Desired<'_>,
     ) -> Result<(DesiredFiles, Vec<String>), CommandError> {
         let failed =
             |error: &(dyn std::error::Error + 'static)| CommandError::from_error(Kind::Failed, error);

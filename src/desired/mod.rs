@@ -43,8 +43,10 @@ pub const OIDC_PREFIX: &str = "oidc:";
 pub const KUBECTL_CLIENT: &str = "kubectl";
 
 /// The whole desired state of one environment.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Desired {
+///
+/// What surrounds an application is worked out when it is asked for and not kept: a large platform has tens of thousands
+/// of objects.
+pub struct Desired<'declared> {
     /// The environment.
     pub environment: EnvironmentName,
     /// `*.<domain>` leads to the gateway.
@@ -53,69 +55,84 @@ pub struct Desired {
     pub zone: DomainName,
     /// Objects of the management cluster in the order in which they are applied.
     pub management: Vec<Manifest>,
-    /// Objects of the workload cluster that Flux delivers, by file below `clusters/<environment>/`.
-    pub files: BTreeMap<Utf8PathBuf, DesiredFile>,
-    /// Flux's source and root Kustomization: applied last at bootstrap, and part of [`Self::files`].
+    /// Files that do not belong to one application.
+    pub platform: Vec<DesiredFile>,
+    /// The applications, sorted by name.
+    pub apps: Vec<&'declared App>,
+    /// Flux's source and root Kustomization: applied last at bootstrap, and part of [`Self::platform`].
     pub sync: Vec<Manifest>,
     /// Where the address is found that the wildcard record has.
     pub address_of: AddressOf,
     /// The Keycloak realm.
     pub realm: Realm,
+    around: Box<dyn Fn(&App) -> Vec<DesiredFile> + Send + Sync + 'declared>,
 }
 
-/// The objects of one file.
+/// The objects of one file that Flux delivers to the workload cluster.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DesiredFile {
+    /// Below `clusters/<environment>/`.
+    pub path: Utf8PathBuf,
     /// The declaration they come from.
     pub origin: Utf8PathBuf,
     /// The objects, in order.
     pub manifests: Vec<Manifest>,
 }
 
-impl Desired {
+impl<'declared> Desired<'declared> {
     /// Works out what should be. `environment` is that of `declarations`, resolved or as an outline; secrets are not
     /// read. Grants that ended before `today` are left out.
     #[must_use]
-    pub fn build<Key>(
-        declarations: &Declarations,
-        environment: &Environment<String, Key>,
+    pub fn build<Key: Sync>(
+        declarations: &'declared Declarations,
+        environment: &'declared Environment<String, Key>,
         today: Date,
     ) -> Self {
         let site = Site::new(declarations, environment, today);
         let sync = flux::sync(environment);
-        let mut files = platform_files(&site, &sync);
-        for app in site.apps() {
-            add_app(&mut files, app, &site);
-        }
         Self {
             environment: environment.name.clone(),
             domain: environment.domain.clone(),
             zone: environment.dns.zone.clone(),
             management: cluster::objects(environment),
-            files,
+            platform: platform_files(&site, &sync),
+            apps: site.apps().collect(),
             sync,
             address_of: gateway::address_of(environment),
             realm: realm::realm(declarations, environment),
+            around: Box::new(move |app| files_around(app, &site)),
         }
     }
 
+    /// The files of one application: what surrounds it, its Helm release, its routes.
+    #[must_use]
+    pub fn around(&self, app: &App) -> Vec<DesiredFile> {
+        (self.around)(app)
+    }
+
+    /// All files.
+    pub fn files(&self) -> impl Iterator<Item = DesiredFile> {
+        let apps = self.apps.iter().flat_map(|app| self.around(app));
+        self.platform.iter().cloned().chain(apps)
+    }
+
     /// All objects that Flux delivers.
-    pub fn delivered(&self) -> impl Iterator<Item = &Manifest> {
-        self.files.values().flat_map(|file| &file.manifests)
+    pub fn delivered(&self) -> impl Iterator<Item = Manifest> {
+        self.files().flat_map(|file| file.manifests)
     }
+}
 
-    /// Files of the root Kustomization, without Flux's own.
-    pub fn root_files(&self) -> impl Iterator<Item = &Utf8Path> {
-        let apart = ["flux-system", gateway::GATEWAY_FOLDER, release::RELEASES];
-        let paths = self.files.keys().map(Utf8PathBuf::as_path);
-        paths.filter(move |path| !apart.iter().any(|folder| path.starts_with(folder)))
-    }
+/// Whether the root Kustomization applies the file `path`; Flux's own and those of other Kustomizations are not among them.
+#[must_use]
+pub fn is_of_root(path: &Utf8Path) -> bool {
+    let apart = ["flux-system", gateway::GATEWAY_FOLDER, release::RELEASES];
+    !apart.iter().any(|folder| path.starts_with(folder))
+}
 
-    /// Files of the Kustomization of the gateway's folder, relative to the folder; none where no class is declared.
-    pub fn gateway_files(&self) -> impl Iterator<Item = &Utf8Path> {
-        let paths = self.files.keys();
-        paths.filter_map(|path| path.strip_prefix(gateway::GATEWAY_FOLDER).ok())
-    }
+/// The path of a file below the gateway's folder, which has a Kustomization of its own.
+#[must_use]
+pub fn in_gateway_folder(path: &Utf8Path) -> Option<&Utf8Path> {
+    path.strip_prefix(gateway::GATEWAY_FOLDER).ok()
 }
 
 /// What everything is worked out from.
@@ -152,7 +169,7 @@ impl<'a, Key> Site<'a, Key> {
 }
 
 /// What does not belong to one application.
-fn platform_files<Key>(site: &Site<'_, Key>, sync: &[Manifest]) -> BTreeMap<Utf8PathBuf, DesiredFile> {
+fn platform_files<Key>(site: &Site<'_, Key>, sync: &[Manifest]) -> Vec<DesiredFile> {
     let environment = site.environment;
     let origin = Utf8PathBuf::from(format!("environments/{}/environment.yaml", environment.name));
     let mut parts = vec![
@@ -165,30 +182,34 @@ fn platform_files<Key>(site: &Site<'_, Key>, sync: &[Manifest]) -> BTreeMap<Utf8
     if let Some(declared) = &environment.gateway {
         parts.push(("gateway/gateway.yaml", gateway::objects(environment, declared)));
     }
-    let files = parts.into_iter().map(|(path, manifests)| {
-        let origin = origin.clone();
-        (path.into(), DesiredFile { origin, manifests })
+    let files = parts.into_iter().map(|(path, manifests)| DesiredFile {
+        path: path.into(),
+        origin: origin.clone(),
+        manifests,
     });
     files.collect()
 }
 
-/// What surrounds one application, its Helm release, and its routes.
-fn add_app<Key>(files: &mut BTreeMap<Utf8PathBuf, DesiredFile>, app: &App, site: &Site<'_, Key>) {
+fn files_around<Key>(app: &App, site: &Site<'_, Key>) -> Vec<DesiredFile> {
+    let name = &app.name;
     let mut parts = vec![
-        (format!("apps/{}.yaml", app.name), app::objects(app, site)),
+        (format!("apps/{name}.yaml"), app::objects(app, site)),
         (
-            format!("{}/{}/release.yaml", release::RELEASES, app.name),
+            format!("{}/{name}/release.yaml", release::RELEASES),
             release::objects(app, site),
         ),
     ];
     if site.environment.gateway.is_some() {
-        let path = format!("{}/{}.yaml", gateway::GATEWAY_FOLDER, app.name);
+        let path = format!("{}/{name}.yaml", gateway::GATEWAY_FOLDER);
         parts.push((path, gateway::routes(app, site.environment)));
     }
-    for (path, manifests) in parts.into_iter().filter(|(_, manifests)| !manifests.is_empty()) {
-        let origin = format!("apps/{}/app.yaml", app.name).into();
-        files.insert(path.into(), DesiredFile { origin, manifests });
-    }
+    parts.retain(|(_, manifests)| !manifests.is_empty());
+    let files = parts.into_iter().map(|(path, manifests)| DesiredFile {
+        path: path.into(),
+        origin: format!("apps/{name}/app.yaml").into(),
+        manifests,
+    });
+    files.collect()
 }
 
 /// A namespace that holds pods to a Pod Security Standard, as the cluster's own version of it is. Everything else than

@@ -62,7 +62,7 @@ impl fmt::Display for Loss {
 /// What is lost when `differences` are applied, sorted. What only moves from one file to another is not lost; what is in
 /// a lost namespace is not told of one by one. A text that is no YAML any more has nothing to lose.
 #[must_use]
-pub fn losses(differences: &[Difference]) -> Vec<Loss> {
+pub fn losses(differences: &[Difference<'_>]) -> Vec<Loss> {
     let after: BTreeSet<Loss> = differences
         .iter()
         .flat_map(|difference| worth(&difference.after))
@@ -131,16 +131,16 @@ mod tests {
     use super::*;
     use crate::render::Kind;
 
-    fn difference(kind: Kind, before: &str, after: &str) -> Difference {
+    fn difference<'text>(kind: Kind, before: &'text str, after: &'text str) -> Difference<'text> {
         Difference {
             path: "clusters/x/a.yaml".into(),
             kind,
-            before: before.to_owned(),
-            after: after.to_owned(),
+            before: before.into(),
+            after: after.into(),
         }
     }
 
-    fn told(differences: &[Difference]) -> Vec<String> {
+    fn told(differences: &[Difference<'_>]) -> Vec<String> {
         losses(differences).iter().map(ToString::to_string).collect()
     }
 

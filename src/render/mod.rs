@@ -5,10 +5,12 @@
 
 mod error;
 mod loss;
+mod stamp;
 mod tree;
 mod write;
 
 pub use error::RenderError;
 pub use loss::{Loss, losses};
+pub use stamp::{Place, Stamp};
 pub use tree::{HEADER, Tree, tree};
 pub use write::{Difference, Kind, compare, write};

@@ -8,8 +8,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::RenderError;
-use crate::config::yaml;
-use crate::desired::{Desired, dns::TTL_SECONDS};
+use crate::config::{App, yaml};
+use crate::desired::{Desired, DesiredFile, dns::TTL_SECONDS, in_gateway_folder, is_of_root};
 
 /// Beginning of every file that is ours to overwrite and to remove.
 pub const HEADER: &str = "# Rendered by lotse";
@@ -29,41 +29,30 @@ pub struct Tree {
     pub seeds: BTreeMap<Utf8PathBuf, String>,
 }
 
-/// Renders everything desired.
-pub fn tree(desired: &Desired) -> Result<Tree, RenderError> {
+/// Renders everything desired, on as many threads as there are processors.
+pub fn tree(desired: &Desired<'_>) -> Result<Tree, RenderError> {
     let frame = Frame::new(desired)?;
     let mut files = BTreeMap::new();
-    for (path, file) in &desired.files {
-        frame.add(&mut files, path, &file.origin, &file.manifests)?;
+    for file in &desired.platform {
+        files.extend([frame.file(file)?]);
     }
+    for rendered in frame.around_apps() {
+        files.extend(rendered?);
+    }
+    let below = |path: &'_ Utf8PathBuf| path.strip_prefix(&frame.folder).map(Utf8Path::to_owned).ok();
+    let paths: Vec<Utf8PathBuf> = files.keys().filter_map(below).collect();
     let environment_file = frame.declaration("environment.yaml");
-    frame.add(
-        &mut files,
-        "management/cluster.yaml".into(),
-        &environment_file,
-        &desired.management,
-    )?;
-    frame.add(&mut files, "dns.yaml".into(), &environment_file, &[dns(desired)])?;
-    frame.add(
-        &mut files,
-        "identity.yaml".into(),
-        &frame.declaration("people.yaml"),
-        &[&desired.realm],
-    )?;
-    frame.add(
-        &mut files,
-        "kustomization.yaml".into(),
-        &environment_file,
-        &[kustomization(desired)],
-    )?;
-    let routes: Vec<&Utf8Path> = desired.gateway_files().collect();
+    let people_file = frame.declaration("people.yaml");
+    files.extend([
+        frame.text("management/cluster.yaml", &environment_file, &desired.management)?,
+        frame.text("dns.yaml", &environment_file, &[dns(desired)])?,
+        frame.text("identity.yaml", &people_file, &[&desired.realm])?,
+        frame.text("kustomization.yaml", &environment_file, &[kustomization(&paths)])?,
+    ]);
+    let routes: Vec<&Utf8Path> = paths.iter().filter_map(|path| in_gateway_folder(path)).collect();
     if !routes.is_empty() {
-        frame.add(
-            &mut files,
-            "gateway/kustomization.yaml".into(),
-            &environment_file,
-            &[kustomize(&json!(routes))],
-        )?;
+        let resources = kustomize(&json!(routes));
+        files.extend([frame.text("gateway/kustomization.yaml", &environment_file, &[resources])?]);
     }
     let seeds = BTreeMap::from([(
         frame.folder.join("flux-system/kustomization.yaml"),
@@ -76,15 +65,18 @@ pub fn tree(desired: &Desired) -> Result<Tree, RenderError> {
     })
 }
 
+/// A file of the tree: its path, and its text.
+type Rendered = (Utf8PathBuf, String);
+
 /// What all files of one tree share.
 struct Frame<'desired> {
-    desired: &'desired Desired,
+    desired: &'desired Desired<'desired>,
     folder: Utf8PathBuf,
     handlebars: Handlebars<'static>,
 }
 
 impl<'desired> Frame<'desired> {
-    fn new(desired: &'desired Desired) -> Result<Self, RenderError> {
+    fn new(desired: &'desired Desired<'desired>) -> Result<Self, RenderError> {
         let folder = Utf8Path::new("clusters").join(desired.environment.as_str());
         let mut handlebars = Handlebars::new();
         handlebars.set_strict_mode(true);
@@ -108,13 +100,41 @@ impl<'desired> Frame<'desired> {
             .join(file)
     }
 
-    fn add(
+    /// The files of all applications, some applications at a time.
+    fn around_apps(&self) -> Vec<Result<Vec<Rendered>, RenderError>> {
+        let apps = &self.desired.apps;
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let share = apps.len().div_ceil(threads).max(1);
+        let render = |app: &&App| {
+            self.desired
+                .around(app)
+                .iter()
+                .map(|file| self.file(file))
+                .collect::<Vec<_>>()
+        };
+        std::thread::scope(|scope| {
+            let runs: Vec<_> = apps
+                .chunks(share)
+                .map(|apps| scope.spawn(move || apps.iter().flat_map(render).collect()))
+                .collect();
+            let ended = runs.into_iter().map(|run| {
+                run.join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            });
+            ended.collect()
+        })
+    }
+
+    fn file(&self, file: &DesiredFile) -> Result<Rendered, RenderError> {
+        self.text(&file.path, &file.origin, &file.manifests)
+    }
+
+    fn text(
         &self,
-        files: &mut BTreeMap<Utf8PathBuf, String>,
-        path: &Utf8Path,
+        path: impl AsRef<Utf8Path>,
         origin: &Utf8Path,
         documents: &[impl Serialize],
-    ) -> Result<(), RenderError> {
+    ) -> Result<Rendered, RenderError> {
         let path = self.folder.join(path);
         let documents = documents
             .iter()
@@ -133,8 +153,7 @@ impl<'desired> Frame<'desired> {
                 path: path.clone(),
                 source: Box::new(source),
             })?;
-        files.insert(path, text);
-        Ok(())
+        Ok((path, text))
     }
 }
 
@@ -149,9 +168,13 @@ fn yaml_text(path: &Utf8Path, document: &impl Serialize) -> Result<String, Rende
 
 /// What the root Kustomization applies of the tree; the rest has Kustomizations of its own. Flux's own components are
 /// beside the sync objects.
-fn kustomization(desired: &Desired) -> Value {
+fn kustomization(paths: &[Utf8PathBuf]) -> Value {
     let flux_folder = Utf8Path::new("flux-system");
-    let resources: Vec<&Utf8Path> = std::iter::once(flux_folder).chain(desired.root_files()).collect();
+    let of_root = paths
+        .iter()
+        .map(Utf8PathBuf::as_path)
+        .filter(|path| is_of_root(path));
+    let resources: Vec<&Utf8Path> = std::iter::once(flux_folder).chain(of_root).collect();
     kustomize(&json!(resources))
 }
 
@@ -171,7 +194,7 @@ fn flux_kustomization() -> Result<String, RenderError> {
 }
 
 /// The record sets whose values are known only when the load balancer has an address.
-fn dns(desired: &Desired) -> Value {
+fn dns(desired: &Desired<'_>) -> Value {
     json!({
         "zone": desired.zone.as_str(),
         "recordSets": [{

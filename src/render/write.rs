@@ -1,5 +1,6 @@
 //! The tree and the files on disk: compare, write, remove what is stale.
 
+use std::borrow::Cow;
 use std::fs::FileType;
 use std::io;
 
@@ -10,15 +11,15 @@ use super::{HEADER, RenderError, Tree};
 
 /// A file that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Difference {
+pub struct Difference<'text> {
     /// Path relative to the repository.
     pub path: Utf8PathBuf,
     /// What is wrong with it.
     pub kind: Kind,
     /// Text on disk, empty when absent.
-    pub before: String,
+    pub before: Cow<'text, str>,
     /// Text that belongs there, empty when the file does not.
-    pub after: String,
+    pub after: Cow<'text, str>,
 }
 
 /// How a file differs.
@@ -32,7 +33,7 @@ pub enum Kind {
     Stale,
 }
 
-impl Difference {
+impl Difference<'_> {
     /// A unified diff from what is on disk to what belongs there.
     #[must_use]
     pub fn unified(&self) -> String {
@@ -41,7 +42,7 @@ impl Difference {
             Kind::Changed => (format!("a/{}", self.path), format!("b/{}", self.path)),
             Kind::Stale => (format!("a/{}", self.path), "/dev/null".to_owned()),
         };
-        TextDiff::from_lines(&self.before, &self.after)
+        TextDiff::from_lines(self.before.as_ref(), self.after.as_ref())
             .unified_diff()
             .header(&before, &after)
             .to_string()
@@ -49,7 +50,7 @@ impl Difference {
 }
 
 /// What separates the files below `root` from `tree`, sorted by path. Files that lotse did not render are left alone.
-pub fn compare(tree: &Tree, root: &Utf8Path) -> Result<Vec<Difference>, RenderError> {
+pub fn compare<'tree>(tree: &'tree Tree, root: &Utf8Path) -> Result<Vec<Difference<'tree>>, RenderError> {
     let mut differences = Vec::new();
     for (path, after) in &tree.files {
         differences.extend(difference(root, path, after)?);
@@ -63,7 +64,7 @@ pub fn compare(tree: &Tree, root: &Utf8Path) -> Result<Vec<Difference>, RenderEr
 }
 
 /// Makes the files below `root` equal to `tree` and tells what was not.
-pub fn write(tree: &Tree, root: &Utf8Path) -> Result<Vec<Difference>, RenderError> {
+pub fn write<'tree>(tree: &'tree Tree, root: &Utf8Path) -> Result<Vec<Difference<'tree>>, RenderError> {
     let differences = compare(tree, root)?;
     for difference in &differences {
         let path = root.join(&difference.path);
@@ -93,7 +94,11 @@ fn set_default_permissions(path: &std::path::Path) -> io::Result<()> {
     fs_err::set_permissions(path, std::fs::Permissions::from_mode(0o644))
 }
 
-fn difference(root: &Utf8Path, path: &Utf8Path, after: &str) -> Result<Option<Difference>, RenderError> {
+fn difference<'text>(
+    root: &Utf8Path,
+    path: &Utf8Path,
+    after: &'text str,
+) -> Result<Option<Difference<'text>>, RenderError> {
     let before = match fs_err::read_to_string(root.join(path)) {
         Ok(text) => Some(text),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -108,13 +113,13 @@ fn difference(root: &Utf8Path, path: &Utf8Path, after: &str) -> Result<Option<Di
     Ok(Some(Difference {
         path: path.to_owned(),
         kind,
-        before,
-        after: after.to_owned(),
+        before: before.into(),
+        after: after.into(),
     }))
 }
 
 /// Files that lotse rendered and that do not belong to `tree`.
-fn stale(tree: &Tree, root: &Utf8Path) -> Result<Vec<Difference>, RenderError> {
+fn stale(tree: &Tree, root: &Utf8Path) -> Result<Vec<Difference<'static>>, RenderError> {
     let mut found = Vec::new();
     let mut folders = vec![tree.folder.clone()];
     while let Some(folder) = folders.pop() {
@@ -130,8 +135,8 @@ fn stale(tree: &Tree, root: &Utf8Path) -> Result<Vec<Difference>, RenderError> {
                 found.push(Difference {
                     path,
                     kind: Kind::Stale,
-                    before,
-                    after: String::new(),
+                    before: before.into(),
+                    after: "".into(),
                 });
             }
         }
@@ -175,7 +180,7 @@ mod tests {
         }
     }
 
-    fn kinds(differences: &[Difference]) -> Vec<(&str, Kind)> {
+    fn kinds<'kind>(differences: &'kind [Difference<'_>]) -> Vec<(&'kind str, Kind)> {
         differences
             .iter()
             .map(|each| (each.path.as_str(), each.kind))
@@ -197,7 +202,8 @@ mod tests {
         )
         .unwrap();
         fs_err::write(root.join("clusters/x/a.yaml"), "a: 2\n").unwrap();
-        let differences = write(&sample(), root).unwrap();
+        let tree = sample();
+        let differences = write(&tree, root).unwrap();
         assert_eq!(
             kinds(&differences),
             [

@@ -119,10 +119,7 @@ impl World {
     /// Plain kubectl with the administrator's kubeconfig of a cluster of the lab.
     pub(crate) fn kubectl(&self, cluster: &str) -> Kubectl {
         let kubeconfig = self.lotse(&["lab", "kubeconfig", "--cluster", cluster]).success();
-        Kubectl {
-            program: kubectl_program(),
-            kubeconfig: PathBuf::from(kubeconfig.trim()),
-        }
+        Kubectl::with(kubeconfig.trim())
     }
 
     /// The lab's addresses.
@@ -263,6 +260,13 @@ pub(crate) struct Kubectl {
 }
 
 impl Kubectl {
+    pub(crate) fn with(kubeconfig: impl Into<PathBuf>) -> Self {
+        Self {
+            program: kubectl_program(),
+            kubeconfig: kubeconfig.into(),
+        }
+    }
+
     pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
         run(Command::new(&self.program)
             .arg("--kubeconfig")

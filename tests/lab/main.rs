@@ -19,6 +19,7 @@ mod faults;
 mod gateways;
 mod kit;
 mod lockdown;
+mod new_platform;
 mod readme;
 mod realms;
 mod reconciled;
@@ -223,14 +224,19 @@ const ENDING: [(&str, LabTest); 5] = [
 
 /// All tests, in the order in which they run: what stops parts of the lab comes last.
 fn trials(lab: Option<&'static Lab>) -> Vec<Trial> {
-    let alone = Trial::test("a_bring_up_that_is_killed_goes_on", move || {
-        run(lab, supervision::a_bring_up_that_is_killed_goes_on)
-    });
+    let alone = [
+        Trial::test("a_bring_up_that_is_killed_goes_on", move || {
+            run(lab, supervision::a_bring_up_that_is_killed_goes_on)
+        }),
+        Trial::test("a_new_platform_comes_up", move || {
+            run(lab, new_platform::a_new_platform_comes_up)
+        }),
+    ];
     let shared = [&LOOKING[..], &CHANGING, &ENDING]
         .concat()
         .into_iter()
         .map(|(name, test)| Trial::test(name, move || run(lab, test)));
-    shared.chain([alone]).collect()
+    shared.chain(alone).collect()
 }
 
 fn run(lab: Option<&Lab>, test: LabTest) -> Result<(), libtest_mimic::Failed> {

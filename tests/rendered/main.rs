@@ -15,16 +15,20 @@ use serde_json::Value;
 
 const TODAY: Date = date(2026, 11, 23);
 
-fn desired(declarations: &Declarations) -> Desired {
-    Desired::build(declarations, &declarations.environment.outline(), TODAY)
+/// Declarations and environment are left in memory: what is desired refers to them.
+fn desired(declarations: &Declarations) -> Desired<'static> {
+    let environment = Box::leak(Box::new(declarations.environment.outline()));
+    Desired::build(Box::leak(Box::new(declarations.clone())), environment, TODAY)
 }
 
 /// All objects of the workload cluster.
-fn objects(desired: &Desired) -> impl Iterator<Item = &Manifest> {
-    desired.files.values().flat_map(|file| &file.manifests)
+fn objects(desired: &Desired<'_>) -> impl Iterator<Item = &'static Manifest> {
+    // Left in memory like what they are made from.
+    let objects: Vec<Manifest> = desired.delivered().collect();
+    objects.leak().iter()
 }
 
-fn of_kind<'desired>(desired: &'desired Desired, kind: &str) -> Vec<&'desired Manifest> {
+fn of_kind(desired: &Desired<'_>, kind: &str) -> Vec<&'static Manifest> {
     objects(desired).filter(|each| each.kind() == kind).collect()
 }
 

@@ -63,7 +63,8 @@ proptest! {
     fn test_files_read_back_as_what_is_desired(declared in declarations()) {
         let desired = desired(&declared);
         let tree = render::tree(&desired).unwrap();
-        for (path, file) in &desired.files {
+        for file in desired.files() {
+            let path = &file.path;
             let wanted: Vec<Value> = file.manifests.iter().map(|each| each.value().clone()).collect();
             let text = &tree.files[&tree.folder.join(path)];
             prop_assert_eq!(yaml::documents(text).unwrap(), wanted, "{}", path);
@@ -74,7 +75,7 @@ proptest! {
     fn test_objects_are_unique_marked_and_named_within_limits(declared in declarations()) {
         let desired = desired(&declared);
         let mut seen = BTreeSet::new();
-        for object in objects(&desired).chain(&desired.management) {
+        for object in objects(&desired).chain(desired.management.clone().leak().iter()) {
             prop_assert!(seen.insert((object.api_version(), object.to_string())), "{} is there twice", object);
             let labels = object.value()["metadata"]["labels"].as_object().unwrap();
             prop_assert_eq!(&labels["lotse.dev/environment"], "lab");
@@ -100,12 +101,13 @@ proptest! {
         let (root, gateway) = (listed(&tree, ""), listed(&tree, "gateway"));
         let paths: BTreeSet<&str> =
             of_kind(&desired, "Kustomization").into_iter().filter_map(|each| text(each, "/spec/path")).collect();
-        for path in desired.files.keys() {
-            let file = tree.folder.join(path).to_string();
+        for file in desired.files() {
+            let path = &file.path;
+            let rendered = tree.folder.join(path).to_string();
             let folder = format!("./{}", tree.folder.join(path).parent().unwrap());
             let delivered = [
-                root.contains(&file) || path.starts_with(FLUX),
-                gateway.contains(&file) && paths.contains("./clusters/lab/gateway"),
+                root.contains(&rendered) || path.starts_with(FLUX),
+                gateway.contains(&rendered) && paths.contains("./clusters/lab/gateway"),
                 path.starts_with("releases") && paths.contains(folder.as_str()),
             ];
             prop_assert_eq!(delivered.iter().filter(|each| **each).count(), 1, "{}", path);
