@@ -5,7 +5,7 @@
 //!
 //! | floor | rooms | what they know |
 //! |---|---|---|
-//! | 0 | [`names`], [`secret`], [`diag`], [`report`], [`causes`] | words, secrets, diagnostics, progress, errors; no I/O |
+//! | 0 | [`names`], [`secret`], [`diag`], [`report`], [`causes`], [`parallel`] | words, secrets, diagnostics, progress, errors, threads; no I/O |
 //! | 1 | [`config`] | YAML, spans, validated declarations |
 //! | 2 | [`desired`], [`render`], [`skeleton`] | what should be, and how it is written down; first files |
 //! | 3 | [`plan`] | what separates the desired from the observed |
@@ -22,6 +22,7 @@ pub mod diag;
 pub mod kubernetes;
 pub mod lab;
 pub mod names;
+pub mod parallel;
 pub mod plan;
 pub mod render;
 pub mod report;

@@ -142,14 +142,8 @@ fn tell(
         return writeln!(err, "clusters/{environment} is up to date");
     }
     if !is_check {
-        for difference in differences {
-            let verb = if difference.kind == Kind::Stale {
-                "removed"
-            } else {
-                "wrote"
-            };
-            writeln!(err, "{verb} {}", difference.path)?;
-        }
+        let lines: Vec<String> = differences.iter().map(line).collect();
+        err.write_all(lines.concat().as_bytes())?;
         return tell_losses(differences, err);
     }
     for difference in differences {
@@ -161,6 +155,15 @@ fn tell(
         err,
         "clusters/{environment}: {files} not as declared; `lotse render {environment}` writes them"
     )
+}
+
+fn line(difference: &Difference<'_>) -> String {
+    let verb = if difference.kind == Kind::Stale {
+        "removed"
+    } else {
+        "wrote"
+    };
+    format!("{verb} {}\n", difference.path)
 }
 
 /// Names what is gone once Flux has applied the tree; a diff of files does not say it.

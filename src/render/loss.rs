@@ -63,17 +63,13 @@ impl fmt::Display for Loss {
 /// a lost namespace is not told of one by one. A text that is no YAML any more has nothing to lose.
 #[must_use]
 pub fn losses(differences: &[Difference<'_>]) -> Vec<Loss> {
-    let after: BTreeSet<Loss> = differences
-        .iter()
-        .flat_map(|difference| worth(&difference.after))
-        .collect();
-    let before = differences
-        .iter()
-        .filter(|difference| !difference.before.is_empty());
-    let lost: BTreeSet<Loss> = before
-        .flat_map(|difference| worth(&difference.before))
-        .filter(|loss| !after.contains(loss))
-        .collect();
+    let mut lost: BTreeSet<Loss> = differences.iter().flat_map(|each| worth(&each.before)).collect();
+    if lost.is_empty() {
+        return Vec::new();
+    }
+    for kept in differences.iter().flat_map(|each| worth(&each.after)) {
+        lost.remove(&kept);
+    }
     let is_gone = |namespace: &String| {
         let name = namespace.clone();
         lost.contains(&Loss::Namespace { name })
@@ -87,6 +83,9 @@ pub fn losses(differences: &[Difference<'_>]) -> Vec<Loss> {
 
 /// What the objects of one file are worth.
 fn worth(text: &str) -> Vec<Loss> {
+    if text.is_empty() {
+        return Vec::new();
+    }
     let documents = yaml::documents(text).unwrap_or_default();
     documents.iter().flat_map(worth_of).collect()
 }

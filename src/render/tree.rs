@@ -8,8 +8,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::RenderError;
-use crate::config::{App, yaml};
+use crate::config::yaml;
 use crate::desired::{Desired, DesiredFile, dns::TTL_SECONDS, in_gateway_folder, is_of_root};
+use crate::parallel;
 
 /// Beginning of every file that is ours to overwrite and to remove.
 pub const HEADER: &str = "# Rendered by lotse";
@@ -100,28 +101,11 @@ impl<'desired> Frame<'desired> {
             .join(file)
     }
 
-    /// The files of all applications, some applications at a time.
+    /// The files of all applications.
     fn around_apps(&self) -> Vec<Result<Vec<Rendered>, RenderError>> {
-        let apps = &self.desired.apps;
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let share = apps.len().div_ceil(threads).max(1);
-        let render = |app: &&App| {
-            self.desired
-                .around(app)
-                .iter()
-                .map(|file| self.file(file))
-                .collect::<Vec<_>>()
-        };
-        std::thread::scope(|scope| {
-            let runs: Vec<_> = apps
-                .chunks(share)
-                .map(|apps| scope.spawn(move || apps.iter().flat_map(render).collect()))
-                .collect();
-            let ended = runs.into_iter().map(|run| {
-                run.join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            });
-            ended.collect()
+        parallel::map(&self.desired.apps, |app| {
+            let files = self.desired.around(app);
+            files.iter().map(|file| self.file(file)).collect()
         })
     }
 
@@ -146,13 +130,15 @@ impl<'desired> Frame<'desired> {
             "environment": self.desired.environment.as_str(),
             "documents": documents,
         });
-        let text = self
+        let mut text = self
             .handlebars
             .render(FILE, &values)
             .map_err(|source| RenderError::Template {
                 path: path.clone(),
                 source: Box::new(source),
             })?;
+        // It grew by doubling, and is kept until all of the tree is there.
+        text.shrink_to_fit();
         Ok((path, text))
     }
 }

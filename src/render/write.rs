@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 use std::fs::FileType;
-use std::io;
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use similar::TextDiff;
 
 use super::{HEADER, RenderError, Tree};
+use crate::parallel;
 
 /// A file that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,14 +53,15 @@ impl Difference<'_> {
 
 /// What separates the files below `root` from `tree`, sorted by path. Files that lotse did not render are left alone.
 pub fn compare<'tree>(tree: &'tree Tree, root: &Utf8Path) -> Result<Vec<Difference<'tree>>, RenderError> {
-    let mut differences = Vec::new();
-    for (path, after) in &tree.files {
-        differences.extend(difference(root, path, after)?);
+    let files: Vec<(&Utf8PathBuf, &String)> = tree.files.iter().collect();
+    let found = parallel::map(&files, |(path, after)| difference(root, path, after));
+    let mut differences = stale(tree, root)?;
+    for difference in found {
+        differences.extend(difference?);
     }
     for (path, after) in &tree.seeds {
         differences.extend(difference(root, path, after)?.filter(|each| each.kind == Kind::Missing));
     }
-    differences.extend(stale(tree, root)?);
     differences.sort_by(|one, other| one.path.cmp(&other.path));
     Ok(differences)
 }
@@ -66,32 +69,40 @@ pub fn compare<'tree>(tree: &'tree Tree, root: &Utf8Path) -> Result<Vec<Differen
 /// Makes the files below `root` equal to `tree` and tells what was not.
 pub fn write<'tree>(tree: &'tree Tree, root: &Utf8Path) -> Result<Vec<Difference<'tree>>, RenderError> {
     let differences = compare(tree, root)?;
-    for difference in &differences {
+    let made = parallel::map(&differences, |difference| {
         let path = root.join(&difference.path);
         if difference.kind == Kind::Stale {
-            fs_err::remove_file(&path).map_err(files("removing a stale file"))?;
+            fs_err::remove_file(&path).map_err(files("removing a stale file"))
         } else {
-            replace(&path, &difference.after).map_err(files("writing a rendered file"))?;
+            replace(&path, &difference.after).map_err(files("writing a rendered file"))
         }
-    }
+    });
+    made.into_iter().collect::<Result<(), _>>()?;
     Ok(differences)
 }
 
 /// Replaces a file as a whole, so that no reader sees half of it.
 fn replace(path: &Utf8Path, text: &str) -> io::Result<()> {
     let folder = path.parent().unwrap_or_else(|| Utf8Path::new("."));
-    fs_err::create_dir_all(folder)?;
-    let file = tempfile::Builder::new().prefix(".lotse-").tempfile_in(folder)?;
-    fs_err::write(file.path(), text)?;
-    set_default_permissions(file.path())?;
+    let mut file = match temporary(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            fs_err::create_dir_all(folder)?;
+            temporary(folder)?
+        }
+        other => other?,
+    };
+    file.write_all(text.as_bytes())?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
 }
 
-/// Temporary files are private; these are for everybody who can read the repository.
-fn set_default_permissions(path: &std::path::Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    fs_err::set_permissions(path, std::fs::Permissions::from_mode(0o644))
+/// Temporary files are private by default; these are for everybody who can read the repository.
+fn temporary(folder: &Utf8Path) -> io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder
+        .prefix(".lotse-")
+        .permissions(std::fs::Permissions::from_mode(0o644));
+    builder.tempfile_in(folder)
 }
 
 fn difference<'text>(

@@ -19,6 +19,7 @@ use super::read::{self, Findings, Mention, Platform};
 use super::tree::{self, Node};
 use crate::diag::{Code, Diagnostic, Label, Severity, Sources, Span, did_you_mean};
 use crate::names::{AppName, EnvironmentName};
+use crate::parallel;
 
 /// Everything that one environment is declared by, without a fault.
 #[derive(Clone, Debug, PartialEq)]
@@ -199,10 +200,17 @@ impl<'root> Loader<'root> {
         let platform = platform.map(|(environment, people)| Platform { environment, people });
         self.check_override_folders(&folder, environment.as_ref());
         let listed: BTreeSet<&AppName> = environment.iter().flat_map(|each| &each.apps).collect();
-        let apps: Vec<App> = app_names
-            .iter()
-            .filter_map(|app| self.app(app, &folder, platform.filter(|_| listed.contains(app))))
-            .filter(|app| listed.contains(&app.name))
+        let read = parallel::map(&app_names, |app| {
+            let mut loader = Self::new(self.files, self.today);
+            let read = loader.app(app, &folder, platform.filter(|_| listed.contains(app)));
+            (read.filter(|app| listed.contains(&app.name)), loader)
+        });
+        let apps: Vec<App> = read
+            .into_iter()
+            .filter_map(|(app, loader)| {
+                self.absorb(loader);
+                app
+            })
             .collect();
         let environment = environment?;
         let disagreements = agreement::check(&self.claims, &environment, &apps);
@@ -213,6 +221,13 @@ impl<'root> Loader<'root> {
             people: people?,
             apps,
         })
+    }
+
+    /// Takes over what another one found.
+    fn absorb(&mut self, other: Self) {
+        self.sources.extend(other.sources);
+        self.diagnostics.extend(other.diagnostics);
+        self.claims.extend(other.claims);
     }
 
     fn has_errors(&self) -> bool {

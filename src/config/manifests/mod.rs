@@ -28,6 +28,7 @@ use serde::Serialize;
 
 use crate::config::file;
 use crate::diag::{Code, Diagnostic, Label, Sources, Span};
+use crate::parallel;
 use files::Files;
 use object::Object;
 
@@ -85,20 +86,7 @@ pub(in crate::config) fn check(subject: &Subject<'_>) -> Checked {
 
 /// Checks all applications, on as many threads as there are processors. What is found comes in the order of `subjects`.
 pub(in crate::config) fn check_all(subjects: &[Subject<'_>]) -> Vec<Checked> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let share = subjects.len().div_ceil(threads).max(1);
-    std::thread::scope(|scope| {
-        let runs: Vec<_> = subjects
-            .chunks(share)
-            .map(|chunk| scope.spawn(move || chunk.iter().map(check).collect::<Vec<_>>()))
-            .collect();
-        runs.into_iter()
-            .flat_map(|run| {
-                run.join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            })
-            .collect()
-    })
+    parallel::map(subjects, check)
 }
 
 /// One object that an application's manifests make.
