@@ -65,8 +65,11 @@ pub struct Desired<'declared> {
     pub address_of: AddressOf,
     /// The Keycloak realm.
     pub realm: Realm,
-    around: Box<dyn Fn(&App) -> Vec<DesiredFile> + Send + Sync + 'declared>,
+    around: Box<Around<'declared>>,
 }
+
+/// What makes the files of one application.
+type Around<'declared> = dyn Fn(&App) -> Vec<DesiredFile> + Send + Sync + 'declared;
 
 /// The objects of one file that Flux delivers to the workload cluster.
 #[derive(Clone, Debug, PartialEq)]

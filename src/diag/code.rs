@@ -244,8 +244,9 @@ patch for an object that does not exist. Try it with `kubectl kustomize FOLDER`.
 the application, at `port`, else port 80. The manifests have no such Service, or it has no such port.";
     /// A Secret is written in plain text.
     PlainSecret = "E0409",
-    "Whatever is in Git stays in its history. Encrypt the values with `sops`; Flux decrypts them with the key that
-`secrets.age` of `environment.yaml` names. Change a secret that was committed already.";
+    "Whatever is in Git stays in its history. Make the Secret by hand in the cluster, or let an operator make it. A file
+that is encrypted with `sops` is no mistake, but a bootstrap does not set its decryption up yet. Change a secret that was
+committed already.";
     /// A manifest is not a Kubernetes object.
     NotAnObject = "E0410",
     "Every object has `apiVersion`, `kind` and `metadata.name`, of a kind that there is. A file that is for something
@@ -262,6 +263,11 @@ just the rights that are needed.";
     /// The next Kubernetes does not serve an API version any more.
     VersionEnds = "E0413",
     "The object works now and is refused after the next upgrade. The message names the apiVersion to write instead.";
+    /// A schedule can't be read.
+    BadSchedule = "E0414",
+    "A CronJob has the five fields of cron (minute, hour, day of the month, month, day of the week), a ScheduledBackup of
+CloudNativePG begins with seconds. A wrong one of a CronJob is refused when Flux delivers it; a wrong ScheduledBackup is
+taken, and never runs.";
 }
 
 impl Code {

@@ -17,6 +17,7 @@ mod patches;
 mod references;
 mod remote;
 mod rules;
+mod schedule;
 mod select;
 mod service;
 #[cfg(test)]

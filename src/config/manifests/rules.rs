@@ -24,6 +24,7 @@ impl Reading<'_> {
             self.check_images(object);
             self.check_secret(object);
             self.check_binding(object);
+            self.check_schedule(object);
         }
         self.check_together(objects);
         self.check_services(objects);
@@ -165,8 +166,7 @@ impl Reading<'_> {
     pub(super) fn report_plain_secret(&mut self, span: Span) {
         self.report(Code::PlainSecret, span, "a Secret is written in plain text")
             .help = Some(
-            "encrypt the file with `sops --encrypt --in-place`, and change the secret if it was committed"
-                .into(),
+            "make it by hand in the cluster, not in Git, and change the secret if it was committed".into(),
         );
     }
 
