@@ -24,6 +24,7 @@ pub(super) fn check(claims: &[Claim], environment: &Environment, apps: &[App]) -
             .filter_map(|claim| redirect_elsewhere(claim, environment, &by_name)),
     );
     diagnostics.extend(claims.iter().filter_map(|claim| one_sided(claim, &by_name)));
+    diagnostics.extend(claims.iter().filter_map(|claim| delivery_taken(claim, &by_name)));
     diagnostics
 }
 
@@ -119,6 +120,21 @@ fn one_sided(claim: &Claim, apps: &BTreeMap<&AppName, &App>) -> Option<Diagnosti
     let message = format!("`{}` does not allow this connection", other.name);
     let help = format!("add `{}` to `network.{key}` of `{}`", claim.app, other.name);
     Some(at(&claim.mention, Code::OneSidedNetwork, message).with_help(help))
+}
+
+/// An application with the name of the Kustomization that delivers the upstream of another one.
+fn delivery_taken(claim: &Claim, apps: &BTreeMap<&AppName, &App>) -> Option<Diagnostic> {
+    if claim.mention.what != Mentioned::App {
+        return None;
+    }
+    let other = AppName::new(claim.mention.name.strip_suffix("-upstream")?).ok()?;
+    let other = apps.get(&other)?;
+    let has_both = other.source.manifests.is_some() && other.source.upstream.is_some();
+    let message = format!(
+        "what delivers the upstream of `{}` is called `{}`",
+        other.name, claim.mention.name
+    );
+    has_both.then(|| at(&claim.mention, Code::ReservedName, message))
 }
 
 fn cyclic(circle: &[&AppName], claims: &[Claim]) -> Diagnostic {

@@ -34,7 +34,7 @@ const STANDARD_TIMEOUT: &str = "5m";
 const KUBERNETES_PREFIX: &str = "kube-";
 
 /// Namespaces and service accounts of the cluster and the platform, and words of network rules.
-const RESERVED_APPS: [&str; 12] = [
+const RESERVED_APPS: [&str; 13] = [
     "api-server",
     "default",
     "flux-system",
@@ -43,6 +43,7 @@ const RESERVED_APPS: [&str; 12] = [
     "image-automation-controller",
     "image-reflector-controller",
     "internet",
+    "kustomization",
     "kustomize-controller",
     "notification-controller",
     "source-controller",
