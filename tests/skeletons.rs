@@ -160,6 +160,25 @@ fn test_init_leaves_what_is_there() {
 }
 
 #[test]
+fn test_init_wants_a_directory_and_names_the_lab_after_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let here = Utf8Path::from_path(directory.path()).unwrap();
+    fs_err::write(here.join("file"), "").unwrap();
+    for path in ["file", ""] {
+        let output = lotse(here).args(["init", path]).output().unwrap();
+        ended_with(&output, 2);
+        assert!(
+            told(&output).starts_with(&format!("error: `{path}` is not a directory\n")),
+            "{output:?}"
+        );
+    }
+    ended_with(&lotse(here).args(["init", "Our Ship!"]).output().unwrap(), 0);
+    let environment =
+        fs_err::read_to_string(here.join("Our Ship!/environments/lab/environment.yaml")).unwrap();
+    assert!(environment.contains("\nlab: our-ship\n"), "{environment}");
+}
+
+#[test]
 fn test_init_can_be_looked_at_first() {
     let directory = tempfile::tempdir().unwrap();
     let here = Utf8Path::from_path(directory.path()).unwrap();
@@ -322,6 +341,9 @@ fn test_mistakes_are_told_and_nothing_is_written() {
     }
     assert!(told.contains("help: did you mean `website`?"), "{told}");
     assert!(told.ends_with("together with what is there.\n"), "{told}");
+    let elsewhere = platform.new_notes(&[IMAGE, "-e", "lap"]);
+    ended_with(&elsewhere, 2);
+    assert!(self::told(&elsewhere).contains("there is no environment `lap`\nhelp: did you mean `lab`?"));
     let reserved = platform.run(&[
         "app",
         "new",

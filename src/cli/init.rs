@@ -67,7 +67,12 @@ pub(super) fn run(arguments: &InitArguments, settings: &Settings) -> Result<Exit
 }
 
 fn draft(arguments: &InitArguments) -> Result<RepositoryDraft, CommandError> {
-    let name = directory_name(&arguments.path)?;
+    let path = &arguments.path;
+    if path.as_str().is_empty() || (path.exists() && !path.is_dir()) {
+        let message = format!("`{path}` is not a directory");
+        return Err(CommandError::new(Kind::Usage, message).hint("name one, or `.` for the current one"));
+    }
+    let name = directory_name(path)?;
     let environment = arguments.environment.clone().zip(arguments.domain.clone());
     let environment = environment.zip(arguments.organisation.clone());
     if arguments
@@ -79,7 +84,7 @@ fn draft(arguments: &InitArguments) -> Result<RepositoryDraft, CommandError> {
         return Err(CommandError::new(Kind::Usage, message).hint("give the other cluster another name"));
     }
     Ok(RepositoryDraft {
-        lab: LabName::new(name.to_lowercase()).unwrap_or_else(|_| LabName::standard()),
+        lab: lab_name(&name),
         name,
         flux: FLUX_VERSION.trim_start_matches('v').to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -97,6 +102,16 @@ fn directory_name(path: &Utf8Path) -> Result<String, CommandError> {
         camino::absolute_utf8(path).map_err(|source| CommandError::from_error(Kind::Failed, &source))?;
     let absolute = absolute.canonicalize_utf8().unwrap_or(absolute);
     Ok(absolute.file_name().unwrap_or("platform").to_owned())
+}
+
+/// Named like the directory, so that two platforms on one machine have two labs.
+fn lab_name(directory: &str) -> LabName {
+    let is_allowed = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit();
+    let letters = directory.chars().flat_map(char::to_lowercase);
+    let label: String = letters
+        .map(|letter| if is_allowed(letter) { letter } else { '-' })
+        .collect();
+    LabName::new(label.trim_matches('-')).unwrap_or_else(|_| LabName::standard())
 }
 
 fn next_steps(path: &Utf8Path, environments: &[EnvironmentName]) -> String {

@@ -7,6 +7,7 @@ use crate::cli::files::{self, NewFiles};
 use crate::cli::workspace::Workspace;
 use crate::cli::{CommandError, Exit, Kind, error, ui};
 use crate::config;
+use crate::diag::did_you_mean;
 use crate::names::{AppName, EnvironmentName, HostLabel, TeamName};
 use crate::skeleton::{AppDraft, DraftSource};
 
@@ -77,6 +78,9 @@ pub(super) async fn run(arguments: &NewArguments, workspace: &Workspace<'_>) -> 
         answers.ask_for_rest(workspace, &known).await?;
     }
     let environments = answers.environments.clone();
+    if let Some(unknown) = environments.iter().find(|name| !known.contains(name)) {
+        return Err(no_such_environment(unknown, &known));
+    }
     let draft = answers.into_draft(arguments)?;
     let created = draft
         .files()
@@ -90,6 +94,14 @@ pub(super) async fn run(arguments: &NewArguments, workspace: &Workspace<'_>) -> 
         ui::eprint(&next_steps(&draft, &environments));
     }
     Ok(Exit::Done)
+}
+
+fn no_such_environment(name: &EnvironmentName, known: &[EnvironmentName]) -> CommandError {
+    let near = did_you_mean(name.as_str(), known.iter().map(EnvironmentName::as_str));
+    CommandError::new(Kind::Usage, format!("there is no environment `{name}`")).hint(match near {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("there are: {}", listed(known)),
+    })
 }
 
 /// Adds the application to `apps` of the environment.
@@ -128,12 +140,12 @@ impl Answers {
     fn given(arguments: &NewArguments) -> Self {
         Self {
             description: arguments.description.clone(),
-            owners: arguments.owner.clone(),
-            hosts: arguments.host.clone(),
+            owners: once(&arguments.owner),
+            hosts: once(&arguments.host),
             login: arguments.login,
             image: arguments.image.clone(),
             is_chart: arguments.chart.is_some(),
-            environments: arguments.environment.clone(),
+            environments: once(&arguments.environment),
         }
     }
 
@@ -227,6 +239,17 @@ impl Answers {
     }
 }
 
+/// Each of `names` once, in their order.
+fn once<Name: Clone + PartialEq>(names: &[Name]) -> Vec<Name> {
+    let mut kept = Vec::new();
+    for name in names {
+        if !kept.contains(name) {
+            kept.push(name.clone());
+        }
+    }
+    kept
+}
+
 fn incomplete(missing: &[&str]) -> CommandError {
     CommandError::new(
         Kind::Usage,
@@ -276,13 +299,13 @@ async fn ask_for_text(question: &str) -> Result<String, CommandError> {
 /// Asks until all that is said are names, separated by commas or spaces. Nothing is an answer, too.
 async fn ask_for_names<Name>(question: &str) -> Result<Vec<Name>, CommandError>
 where
-    Name: std::str::FromStr<Err: ToString>,
+    Name: Clone + PartialEq + std::str::FromStr<Err: ToString>,
 {
     loop {
         let answer = ui::answer(question).await?;
         let words = answer.split([',', ' ']).filter(|word| !word.is_empty());
         match words.map(str::parse).collect::<Result<Vec<Name>, _>>() {
-            Ok(names) => return Ok(names),
+            Ok(names) => return Ok(once(&names)),
             Err(error) => ui::eprint(&format!("  {}\n", error.to_string())),
         }
     }
