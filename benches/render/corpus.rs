@@ -111,7 +111,10 @@ impl Corpus {
 }
 
 fn by_key(text: &str) -> BTreeMap<String, Value> {
-    let objects = yaml::documents(text).expect("objects are YAML");
+    // One document at a time: a text of this size is refused as a whole.
+    let objects = text
+        .split("\n---\n")
+        .flat_map(|text| yaml::documents(text).expect("objects are YAML"));
     let key = |object: &Value| {
         let metadata = &object["metadata"];
         format!(
@@ -119,7 +122,7 @@ fn by_key(text: &str) -> BTreeMap<String, Value> {
             object["kind"], metadata["namespace"], metadata["name"]
         )
     };
-    objects.into_iter().map(|object| (key(&object), object)).collect()
+    objects.map(|object| (key(&object), object)).collect()
 }
 
 /// When each file was written last.
