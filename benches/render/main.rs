@@ -10,6 +10,7 @@ mod corpus;
 mod measure;
 
 use std::io::Write;
+use std::process::ExitCode;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use corpus::Corpus;
@@ -21,7 +22,16 @@ const LOTSE: &str = env!("CARGO_BIN_EXE_lotse");
 /// Where files cost no disk.
 const TMPFS: &str = "/dev/shm";
 
-fn main() {
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let Some(is_success) = measure::measure(&arguments) {
+        return ExitCode::from(u8::from(!is_success));
+    }
+    print_table();
+    ExitCode::SUCCESS
+}
+
+fn print_table() {
     let folder = tempfile::Builder::new()
         .prefix("lotse-bench-")
         .tempdir_in(TMPFS)

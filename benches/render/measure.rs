@@ -1,6 +1,6 @@
 //! Runs of two programs in turn, and what each costs.
 
-use std::io::Read;
+use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,9 @@ use wait4::Wait4;
 
 /// How often the two programs of a pair run, after one run each that is not counted.
 pub(crate) const PAIRS: usize = 9;
+
+/// First argument of a run that only measures another program.
+const MEASURE: &str = "--measure";
 
 /// A command that is run again and again.
 pub(crate) struct Run {
@@ -49,32 +52,63 @@ impl Run {
         self
     }
 
+    /// Runs it below a new process of this program: what a child costs begins with the memory of its parent.
     pub(crate) fn once(&self) -> Ended {
         if let Some(step) = &self.before {
             step();
         }
-        let started = Instant::now();
-        let mut child = Command::new(&self.program)
+        let measured = Command::new(std::env::current_exe().expect("this program has a path"))
+            .arg(MEASURE)
+            .arg(&self.program)
             .args(&self.arguments)
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the program starts");
-        let mut output = String::new();
-        let mut stdout = child.stdout.take().expect("stdout is piped");
-        stdout.read_to_string(&mut output).expect("the output is text");
-        let ended = child.wait4().expect("the program is waited for");
+            .stderr(Stdio::piped())
+            .output()
+            .expect("this program starts");
+        let told = String::from_utf8(measured.stderr).expect("what was measured is text");
+        let numbers: Vec<u64> = told
+            .split_whitespace()
+            .filter_map(|word| word.parse().ok())
+            .collect();
+        let [wall, cpu, memory] = numbers[..] else {
+            unreachable!("three numbers are told: {told}")
+        };
         Ended {
-            is_success: ended.status.success(),
-            output,
+            is_success: measured.status.success(),
+            output: String::from_utf8(measured.stdout).expect("the output is text"),
             cost: Cost {
-                wall: started.elapsed(),
-                cpu: ended.rusage.utime + ended.rusage.stime,
-                memory: ended.rusage.maxrss,
+                wall: Duration::from_micros(wall),
+                cpu: Duration::from_micros(cpu),
+                memory,
             },
         }
     }
+}
+
+/// Runs the command that is named after [`MEASURE`] and tells what it cost: microseconds of wall time, of CPU time, and bytes.
+/// Gives whether it succeeded; nothing where this is no such run.
+pub(crate) fn measure(arguments: &[String]) -> Option<bool> {
+    let [_, first, program, rest @ ..] = arguments else {
+        return None;
+    };
+    if first != MEASURE {
+        return None;
+    }
+    let started = Instant::now();
+    let mut command = Command::new(program);
+    let mut child = command
+        .args(rest)
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    let ended = child.wait4().expect("the program is waited for");
+    let wall = started.elapsed().as_micros();
+    let cpu = (ended.rusage.utime + ended.rusage.stime).as_micros();
+    let told = format!("{wall} {cpu} {}\n", ended.rusage.maxrss);
+    std::io::stderr()
+        .write_all(told.as_bytes())
+        .expect("stderr can be written");
+    Some(ended.status.success())
 }
 
 /// What runs of two programs in turn cost.

@@ -61,10 +61,8 @@ impl<'place> Stamp<'place> {
     }
 
     /// Notes that the tree is as declared, which was found out after the stamp was taken. Does nothing where that can't be
-    /// noted: the next run looks again.
+    /// noted, such as right after the tree was written: the next run looks again.
     pub fn keep(&self) {
-        // What was written a moment ago has to be told from what others write in the next.
-        std::thread::sleep(TICK);
         if let (Some(whole), Some(folder)) = (self.whole(), self.file.parent()) {
             drop(keep(folder, &self.file, &whole));
         }
@@ -73,7 +71,11 @@ impl<'place> Stamp<'place> {
     fn whole(&self) -> Option<String> {
         let tree = Utf8Path::new("clusters").join(self.place.environment.as_str());
         let mut rendered = Fingerprint::default();
+        let now = SystemTime::now();
         rendered.add(self.place.output, &tree).ok()?;
+        if !rendered.tells_changes(now) {
+            return None;
+        }
         let mut whole = Sha256::new();
         whole.update(self.declared?);
         whole.update(rendered.hash.finalize());
@@ -121,7 +123,7 @@ fn declared(place: Place<'_>, program: &Utf8Path, today: Date) -> io::Result<Opt
         built.mtime_nsec()
     ));
     for part in parts {
-        if part.newest.is_some_and(|newest| newest + TICK > now) || part.has_links {
+        if !part.tells_changes(now) {
             return Ok(None);
         }
         whole.update(part.hash.finalize());
@@ -138,6 +140,11 @@ struct Fingerprint {
 }
 
 impl Fingerprint {
+    /// Whether every change after `now` makes another fingerprint.
+    fn tells_changes(&self, now: SystemTime) -> bool {
+        !self.has_links && self.newest.is_none_or(|newest| newest + TICK <= now)
+    }
+
     /// Adds `folder` below `root` with all that is in it; a folder that is not there counts as empty.
     fn add(&mut self, root: &Utf8Path, folder: &Utf8Path) -> io::Result<()> {
         let mut folders = vec![folder.to_owned()];
