@@ -128,18 +128,16 @@ impl<'desired> Frame<'desired> {
             "header": HEADER,
             "origin": origin,
             "environment": self.desired.environment.as_str(),
-            "documents": documents,
         });
-        let mut text = self
+        let head = self
             .handlebars
             .render(FILE, &values)
             .map_err(|source| RenderError::Template {
                 path: path.clone(),
                 source: Box::new(source),
             })?;
-        // It grew by doubling, and is kept until all of the tree is there.
-        text.shrink_to_fit();
-        Ok((path, text))
+        // Exactly as long as it is: all texts of the tree are in memory at once.
+        Ok((path, [head, documents.join("---\n")].concat()))
     }
 }
 

@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 use std::io::{self, Read};
 
 use camino::{Utf8Path, Utf8PathBuf};
+use fs_err::File;
 use fs_err::os::unix::fs::OpenOptionsExt as _;
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 use crate::diag::{Code, Diagnostic, Position, Sources, Span};
 pub use write::{Creation, Replacement};
@@ -140,15 +142,11 @@ pub fn read(root: &Utf8Path, path: &Utf8Path, limit: u64) -> Result<String, Box<
 }
 
 fn bytes(root: &Utf8Path, path: &Utf8Path, limit: u64) -> Result<Vec<u8>, Box<Diagnostic>> {
-    let real = inside(root, path)?;
     let failed = |error: &io::Error| Box::new(unreadable(path, error));
-    // Opening a pipe would wait for somebody to write; what is a link now was none a moment ago.
-    let no_wait = (rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOFOLLOW).bits();
-    let file = fs_err::OpenOptions::new()
-        .read(true)
-        .custom_flags(i32::try_from(no_wait).unwrap_or_default())
-        .open(&real)
-        .map_err(|error| failed(&error))?;
+    let file = match open_without_links(root, path) {
+        Some(file) => file,
+        None => open_real(&inside(root, path)?).map_err(|error| failed(&error))?,
+    };
     let metadata = file.metadata().map_err(|error| failed(&error))?;
     if !metadata.is_file() {
         let kind = if metadata.is_dir() {
@@ -172,6 +170,26 @@ fn bytes(root: &Utf8Path, path: &Utf8Path, limit: u64) -> Result<Vec<u8>, Box<Di
         return Err(Box::new(fault(Code::TooLarge, path, message)));
     }
     Ok(bytes)
+}
+
+/// Opening a pipe would wait for somebody to write; what is a link now was none a moment ago.
+const CAREFULLY: OFlags = OFlags::NONBLOCK.union(OFlags::NOFOLLOW);
+
+/// The file `path` when no link is on the way to it: one call that can't be led elsewhere. Nothing where it can't be opened so,
+/// for whatever reason.
+fn open_without_links(root: &Utf8Path, path: &Utf8Path) -> Option<File> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let root = rustix::fs::open(root.as_std_path(), flags | OFlags::DIRECTORY, Mode::empty()).ok()?;
+    let stays = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    let file = rustix::fs::openat2(root, path.as_std_path(), flags | CAREFULLY, Mode::empty(), stays).ok()?;
+    Some(File::from_parts(file.into(), path))
+}
+
+fn open_real(path: &Utf8Path) -> io::Result<File> {
+    fs_err::OpenOptions::new()
+        .read(true)
+        .custom_flags(i32::try_from(CAREFULLY.bits()).unwrap_or_default())
+        .open(path)
 }
 
 /// Where `path` really is, when that is below `root`.
