@@ -92,7 +92,9 @@ impl<'files> Files<'files> {
         let mut names: BTreeSet<String> = added.into_iter().map(str::to_owned).collect();
         for entry in entries.into_iter().flatten() {
             let entry = entry?;
-            if let (true, Ok(name)) = (entry.path().is_dir(), entry.file_name().into_string()) {
+            let kind = entry.file_type()?;
+            let is_folder = kind.is_dir() || (kind.is_symlink() && entry.path().is_dir());
+            if let (true, Ok(name)) = (is_folder, entry.file_name().into_string()) {
                 names.insert(name);
             }
         }

@@ -50,8 +50,19 @@ pub(super) fn boolean(node: &Node, findings: &mut Findings<'_>) -> Option<bool> 
     None
 }
 
+/// A kind of whole numbers from 0 on.
+pub(super) trait Whole: TryFrom<u64> {
+    const GREATEST: u64;
+}
+
+macro_rules! whole {
+    ($($number:ty),*) => { $(impl Whole for $number { const GREATEST: u64 = <$number>::MAX as u64; })* };
+}
+
+whole!(u16, u32, u64);
+
 /// A whole number that `Number` can hold.
-pub(super) fn number<Number: TryFrom<u64>>(node: &Node, findings: &mut Findings<'_>) -> Option<Number> {
+pub(super) fn number<Number: Whole>(node: &Node, findings: &mut Findings<'_>) -> Option<Number> {
     let Value::Number(value) = &node.value else {
         findings.wrong_type(node, "a number");
         return None;
@@ -61,7 +72,7 @@ pub(super) fn number<Number: TryFrom<u64>>(node: &Node, findings: &mut Findings<
         None => malformed(
             node,
             findings,
-            &format!("{value} is not a whole number in the range allowed here"),
+            &format!("{value} is not a whole number from 0 to {}", Number::GREATEST),
         ),
     }
 }
