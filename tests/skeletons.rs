@@ -141,6 +141,21 @@ fn test_a_cluster_besides_the_lab_has_no_mistakes_either() {
 }
 
 #[test]
+fn test_another_realm_than_the_labs_is_refused_before_anything_starts() {
+    let platform = Platform::init(&[]);
+    let path = platform.root.join("environments/lab/environment.yaml");
+    let text = fs_err::read_to_string(&path).unwrap();
+    fs_err::write(&path, text.replace("realm: scs", "realm: ours")).unwrap();
+    let output = lotse(&platform.root)
+        .args(["bootstrap", "lab"])
+        .env("XDG_STATE_HOME", platform.root.join("state"))
+        .output()
+        .unwrap();
+    ended_with(&output, 2);
+    assert!(told(&output).contains("a lab has the realm `scs` only, not `ours`\nhelp: write `realm: scs`"));
+}
+
+#[test]
 fn test_init_leaves_what_is_there() {
     let platform = Platform::init(&[]);
     let again = platform.run(&["init", "."]);

@@ -58,6 +58,7 @@ pub(super) async fn run(arguments: &BootstrapArguments, settings: &Settings) -> 
     let reporter = ui::reporter(settings.quiet);
     let _turn = Turn::take(&arguments.environment, settings, reporter.as_ref()).await?;
     check_settings(&loaded, settings)?;
+    check_realm(&loaded)?;
     let lab = bring_lab_up(&loaded, arguments.name_server, settings, reporter.as_ref()).await?;
     if lab.is_none() {
         tokio::select! {
@@ -95,6 +96,21 @@ fn check_settings(loaded: &Loaded, settings: &Settings) -> Result<(), CommandErr
         .resolve(&values)
         .map(drop)
         .map_err(|missing| missing_settings(&missing, &environment.name))
+}
+
+/// People could not log in to another realm of a lab, which would only be seen at the very end.
+fn check_realm(loaded: &Loaded) -> Result<(), CommandError> {
+    let environment = &loaded.declarations.environment;
+    let realm = &environment.identity.realm;
+    if environment.lab.is_none() || realm == launch::REALM {
+        return Ok(());
+    }
+    let message = format!("a lab has the realm `{}` only, not `{realm}`", launch::REALM);
+    Err(CommandError::new(Kind::Usage, message).hint(format!(
+        "write `realm: {}` in environments/{}/environment.yaml",
+        launch::REALM,
+        environment.name
+    )))
 }
 
 fn missing_settings(missing: &MissingSettings, environment: &EnvironmentName) -> CommandError {

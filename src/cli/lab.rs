@@ -154,7 +154,7 @@ struct TokenArgs {
     #[arg(short, long, value_name = "PERSON")]
     person: Login,
     /// Realm in the lab's Keycloak
-    #[arg(long, value_name = "REALM", default_value = "scs")]
+    #[arg(long, value_name = "REALM", default_value = launch::REALM)]
     realm: String,
 }
 

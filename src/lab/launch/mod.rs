@@ -34,6 +34,7 @@ use crate::report::Event;
 
 pub use cluster_stack_operator::release_directory;
 pub use error::LaunchError;
+pub use forge::REALM;
 pub use variables::{passwords, variable_names, variables};
 
 /// Name of the management cluster's control plane.

@@ -27,6 +27,8 @@ const TOKEN: &str = "forge-token";
 pub(super) const OAUTH_CLIENT_ID: &str = "forge-oauth-client-id";
 pub(super) const OAUTH_CLIENT_SECRET: &str = "forge-oauth-client-secret";
 
+/// The realm whose users may log in here: the forge takes them back to one address only.
+pub const REALM: &str = "scs";
 /// The login that pushes to the platform's repository.
 pub(super) const GIT_USERNAME: &str = ADMINISTRATOR;
 /// The access token it pushes with.
@@ -56,7 +58,7 @@ pub(super) async fn start(context: &LabContext, keycloak_url: &str) -> Result<Ru
     let component = acquire(context, Component::Gitea).await?;
     let forge = Forge::prepare(context, component)?;
     context.supervisor.start(forge.process()).await?;
-    let redirect = format!("{keycloak_url}/realms/scs/broker/github/endpoint");
+    let redirect = format!("{keycloak_url}/realms/{REALM}/broker/github/endpoint");
     let repository = forge.fill(&redirect).await?;
     Ok(RunningForge {
         git: format!("{}/{repository}.git", forge.url),
