@@ -119,8 +119,8 @@ fn render(
     if args.check && !differences.is_empty() {
         return Ok(Exit::Checks);
     }
-    // Warnings are told each time.
-    if let Some(stamp) = stamp.filter(|_| !has_warnings) {
+    // Warnings are told each time, and what was just written is too young to be noted.
+    if let Some(stamp) = stamp.filter(|_| !has_warnings && differences.is_empty()) {
         stamp.keep();
     }
     Ok(Exit::Done)
