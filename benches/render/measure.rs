@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use camino::Utf8Path;
 use wait4::Wait4;
 
-/// How often the two programs of a pair run, after one run each that is not counted.
+/// How often the two programs of a pair run and are counted.
 pub(crate) const PAIRS: usize = 9;
 
 /// First argument of a run that only measures another program.
@@ -50,6 +50,12 @@ impl Run {
     pub(crate) fn before(mut self, step: impl Fn() + 'static) -> Self {
         self.before = Some(Box::new(step));
         self
+    }
+
+    /// Runs it twice, and counts the second time: the other program of the pair left the processor's caches full of its own.
+    fn warm(&self) -> Ended {
+        self.once();
+        self.once()
     }
 
     /// Runs it below a new process of this program: what a child costs begins with the memory of its parent.
@@ -124,12 +130,10 @@ impl Pairs {
             costs: Vec::new(),
             last_output_of_peer: String::new(),
         };
-        for round in 0..=PAIRS {
-            let (our, their) = (ours.once(), theirs.once());
+        for _ in 0..PAIRS {
+            let (our, their) = (ours.warm(), theirs.warm());
             assert!(our.is_success && their.is_success, "both have to do their work");
-            if round > 0 {
-                pairs.costs.push((our.cost, their.cost));
-            }
+            pairs.costs.push((our.cost, their.cost));
             pairs.last_output_of_peer = their.output;
         }
         pairs
