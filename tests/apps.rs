@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod folder;
+
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
@@ -43,7 +45,7 @@ fn test_show_tells_who_has_which_access() {
       hosts         https://www.prod.lab.test leads to Service web:80
       source        apps/web/manifests
       access        team website: edit (ada)
-      pod security  restricted
+      pod security  baseline
       depends on    db
     ");
 }
@@ -70,5 +72,28 @@ fn test_a_name_that_is_not_there_gets_the_nearest() {
     assert_eq!(
         told,
         "error: there is no application `wed`\nhelp: did you mean `web`?\n"
+    );
+}
+
+#[test]
+fn test_an_application_that_runs_elsewhere_is_told_from_one_that_is_not_there() {
+    let repository = tempfile::tempdir().unwrap();
+    let root = camino::Utf8Path::from_path(repository.path()).unwrap();
+    folder::copy(
+        &camino::Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/diag/base"),
+        root,
+    );
+    let file = root.join("environments/lab/environment.yaml");
+    let text = fs_err::read_to_string(&file).unwrap();
+    fs_err::write(&file, text.replace("apps: [web, db]", "apps: [db]")).unwrap();
+    let folder = root.join("apps/db");
+    let output = Command::new(env!("CARGO_BIN_EXE_lotse"))
+        .args(["-C", folder.as_str(), "app", "show", "web", "-e", "lab"])
+        .output()
+        .unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(
+        told,
+        "error: `web` does not run in this environment\nhelp: `lotse app show web` shows it where it runs\n"
     );
 }

@@ -191,6 +191,92 @@ fn test_check_tells_a_problem_of_a_shared_file_once() {
 }
 
 #[test]
+fn test_a_problem_of_one_environment_names_it() {
+    let repository = Repository::new();
+    let lab = repository.root().join("environments/lab");
+    copy(&lab, &repository.root().join("environments/prod"));
+    let file = "environments/prod/environment.yaml";
+    repository.change(file, "name: lab\n", "name: prod\n");
+    repository.change(file, "clusters/lab", "clusters/prod");
+    repository.change(file, "gateway: {class: lab, issuer: lab}\n", "");
+    let ended = repository.check(Output::Text);
+    let message = "warning[E0321]: no route leads to `www`: the environment has no `gateway` (in prod)\n";
+    assert!(ended.err.starts_with(message), "{}", ended.err);
+}
+
+#[test]
+fn test_one_slip_is_one_problem() {
+    let repository = Repository::new();
+    repository.change("apps/web/app.yaml", "owners:", "onwers:");
+    let ended = repository.check(Output::Text);
+    assert!(ended.err.contains("\n1 error in 1 of"), "{}", ended.err);
+    repository.change("apps/web/app.yaml", "onwers:", "owners:");
+    repository.change(
+        "apps/web/app.yaml",
+        "{team: website,",
+        "{team: website, person: ada,",
+    );
+    let folder = repository.root().join("environments/lab/apps/web");
+    fs_err::create_dir_all(&folder).unwrap();
+    let replaced =
+        "apiVersion: lotse/v1\nkind: AppOverride\nname: web\ndescription: another\nhosts: [home]\n";
+    fs_err::write(folder.join("app.yaml"), replaced).unwrap();
+    let ended = repository.check(Output::Text);
+    for told in [
+        "`team` and `person` can't stand together: write one of the two",
+        "`description` is the same in every environment: write it in apps/<name>/app.yaml",
+        "\n2 errors in 2 of",
+    ] {
+        assert!(ended.err.contains(told), "{told} is not in {}", ended.err);
+    }
+}
+
+#[test]
+fn test_a_login_that_an_override_leaves_behind_is_told_where_to_mend_it() {
+    let repository = Repository::new();
+    repository.change(
+        "apps/web/app.yaml",
+        "dependsOn:",
+        "login: [{client: web, redirectUris: ['https://www.{{domain}}/back'], secret: web-oidc}]\ndependsOn:",
+    );
+    let folder = repository.root().join("environments/lab/apps/web");
+    fs_err::create_dir_all(&folder).unwrap();
+    let replaced = "apiVersion: lotse/v1\nkind: AppOverride\nname: web\nhosts: [home]\n";
+    fs_err::write(folder.join("app.yaml"), replaced).unwrap();
+    let ended = repository.check(Output::Text);
+    let help =
+        "help: repeat `login` in environments/lab/apps/web/app.yaml, with redirects to the hosts there\n";
+    assert!(ended.err.contains(help), "{}", ended.err);
+}
+
+#[test]
+fn test_notations_of_elsewhere_are_mended() {
+    let repository = Repository::new();
+    let text = "apiVersion: lotse/v1\nkind: App\nname: web\ndescription: The website\nowners: platform # both\n\
+                hosts: www\nsource: {manifests: manifests}\naccess: [{team: website, role: edit, until: 31.03.2027}]\n\
+                quota: {memory: 2GB}\nnetwork:\n  allowTo:\n    - {peer: internet, port: 443}\n    \
+                - {cidr: 10.8.0.5/16, ports: [\"5432\"]}\n";
+    repository.write("apps/web/app.yaml", text);
+    let ended = repository.check_with(&CheckArgs {
+        fix: true,
+        guesses: true,
+        ..plain_check()
+    });
+    assert_eq!(ended.exit, Exit::Done, "{}", ended.err);
+    let mended = repository.read("apps/web/app.yaml");
+    for written in [
+        "owners: [platform] # both\n",
+        "hosts: [www]\n",
+        "until: 2027-03-31}",
+        "{memory: 2G}",
+        "{peer: internet, ports: [443]}",
+        "{cidr: \"10.8.0.0/16\", ports: [5432]}",
+    ] {
+        assert!(mended.contains(written), "{written} is not in {mended}");
+    }
+}
+
+#[test]
 fn test_check_of_an_environment_that_is_not_there() {
     let repository = Repository::new();
     let name = EnvironmentName::new("labb").unwrap();

@@ -175,6 +175,32 @@ fn test_init_leaves_what_is_there() {
 }
 
 #[test]
+fn test_init_adds_a_cluster_to_a_repository_that_is_begun() {
+    let platform = Platform::init(&[]);
+    fs_err::remove_dir_all(platform.root.join("runbooks/welcome")).unwrap();
+    fs_err::write(platform.root.join("README.md"), "mine\n").unwrap();
+    let before = platform.files();
+    let second = [
+        "-e",
+        "prod",
+        "--domain",
+        "prod.example.org",
+        "--organisation",
+        "example",
+    ];
+    let output = platform.run(&[&["init", "."], &second[..]].concat());
+    assert!(
+        told(&output).starts_with("this repository is begun already: only the new environment is written\n")
+    );
+    let mut after = platform.files();
+    let root = Utf8Path::new("environments/prod");
+    for file in ["environment.yaml", "people.yaml"] {
+        assert!(after.remove(&root.join(file)).is_some(), "{file} is not there");
+    }
+    assert_eq!(after, before);
+}
+
+#[test]
 fn test_init_wants_a_directory_and_names_the_lab_after_it() {
     let directory = tempfile::tempdir().unwrap();
     let here = Utf8Path::from_path(directory.path()).unwrap();

@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use super::exit::Exit;
 use super::fix::{self, Mending};
 use super::workspace::{EnvironmentsError, Workspace, exit, plural};
-use crate::diag::{self, Diagnostic, Sources};
+use crate::diag::{self, Diagnostic, Label, Sources};
 use crate::names::{AppName, EnvironmentName};
 
 /// Check the declarations of one environment, or of all
@@ -120,6 +120,8 @@ pub(super) struct Found {
     environments: usize,
     apps: BTreeSet<AppName>,
     pub(super) diagnostics: Vec<Diagnostic>,
+    /// The environments that each of them was found in.
+    seen_in: Vec<BTreeSet<EnvironmentName>>,
     pub(super) sources: Sources,
 }
 
@@ -139,27 +141,43 @@ impl Found {
                 Ok(loaded) => {
                     let names = loaded.declarations.apps.into_iter().map(|app| app.name);
                     found.apps.extend(names);
-                    found.add(loaded.warnings, loaded.sources);
+                    found.add(environment, loaded.warnings, loaded.sources);
                 }
-                Err(problems) => found.add(problems.diagnostics, problems.sources),
+                Err(problems) => found.add(environment, problems.diagnostics, problems.sources),
             }
         }
+        found.name_environments();
         found
     }
 
-    fn add(&mut self, diagnostics: Vec<Diagnostic>, sources: Sources) {
+    /// Says of problems in shared files which environments have them, where not all have.
+    fn name_environments(&mut self) {
+        for (diagnostic, seen_in) in self.diagnostics.iter_mut().zip(&self.seen_in) {
+            let is_shared = |label: &Label| !label.path.starts_with("environments");
+            if seen_in.len() == self.environments || !diagnostic.labels.first().is_some_and(is_shared) {
+                continue;
+            }
+            let names: Vec<&str> = seen_in.iter().map(EnvironmentName::as_str).collect();
+            diagnostic.message = format!("{} (in {})", diagnostic.message, names.join(", "));
+        }
+    }
+
+    fn add(&mut self, environment: &EnvironmentName, diagnostics: Vec<Diagnostic>, sources: Sources) {
         let is_same = |one: &Diagnostic, other: &Diagnostic| {
             one.code == other.code
                 && one.message == other.message
                 && one.labels.first() == other.labels.first()
         };
         for diagnostic in diagnostics {
-            if !self
+            let earlier = self
                 .diagnostics
                 .iter()
-                .any(|earlier| is_same(earlier, &diagnostic))
-            {
+                .position(|earlier| is_same(earlier, &diagnostic));
+            if let Some(earlier) = earlier {
+                self.seen_in[earlier].insert(environment.clone());
+            } else {
                 self.diagnostics.push(diagnostic);
+                self.seen_in.push(BTreeSet::from([environment.clone()]));
             }
         }
         for (path, shown) in sources {

@@ -6,6 +6,8 @@ use clap::Args;
 use super::files::{self, NewFiles};
 use super::workspace::Workspace;
 use super::{CommandError, Exit, Kind, Settings, ui};
+use crate::config::file::Files;
+use crate::diag::Sources;
 use crate::lab::component::FLUX_VERSION;
 use crate::names::{DomainName, EnvironmentName, LabName};
 use crate::skeleton::{EnvironmentDraft, LAB, RepositoryDraft};
@@ -13,8 +15,8 @@ use crate::skeleton::{EnvironmentDraft, LAB, RepositoryDraft};
 /// Begin the repository of a platform
 ///
 /// Writes the environment `lab`, which can be brought up at once, an application to look at, runbooks, and a workflow for
-/// GitHub that checks each pull request. With `--environment` also the beginning of a cluster on OpenStack. No file that is
-/// there is replaced.
+/// GitHub that checks each pull request. With `--environment` also the beginning of a cluster on OpenStack; in a repository
+/// that is begun already, only that. No file that is there is replaced.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   lotse init platform
@@ -46,9 +48,12 @@ pub(super) struct InitArguments {
 /// Carries the command out.
 pub(super) fn run(arguments: &InitArguments, settings: &Settings) -> Result<Exit, CommandError> {
     let draft = draft(arguments)?;
-    let created = draft
-        .files()
-        .map_err(|source| CommandError::internal("the files could not be made", source))?;
+    let failed = |source| CommandError::internal("the files could not be made", source);
+    let mut created = draft.files().map_err(failed)?;
+    if draft.environment.is_some() && is_begun(&arguments.path, &created) {
+        created = draft.environment_files().map_err(failed)?;
+        ui::eprint("this repository is begun already: only the new environment is written\n");
+    }
     let workspace = Workspace {
         root: &arguments.path,
         ..Workspace::new(settings)
@@ -64,6 +69,14 @@ pub(super) fn run(arguments: &InitArguments, settings: &Settings) -> Result<Exit
         ui::eprint(&next_steps(&arguments.path, &environments));
     }
     Ok(Exit::Done)
+}
+
+/// Whether somebody has worked on the files of a platform there, so that they are no longer the first ones.
+fn is_begun(root: &Utf8Path, first: &Sources) -> bool {
+    let files = Files::below(root);
+    first
+        .iter()
+        .any(|(path, text)| files.read(path).is_ok_and(|there| there != *text))
 }
 
 fn draft(arguments: &InitArguments) -> Result<RepositoryDraft, CommandError> {

@@ -165,6 +165,7 @@ async fn run(command: Command, settings: &Settings) -> Result<Exit, CommandError
         },
         Command::Render(arguments) => match render::run(&arguments, &workspace, &mut out, &mut err) {
             Err(RenderCommandError::Environments(error)) => Err(error::of_environments(&error)),
+            Err(RenderCommandError::Io(error)) => written(Err(error)),
             other => other.map_err(|error| CommandError::from_error(Kind::Failed, &error)),
         },
         Command::People(arguments) => people::run(&arguments, &workspace),

@@ -126,11 +126,15 @@ pub(super) fn wants_colour() -> bool {
 }
 
 fn root(asked: Option<&Utf8Path>) -> Result<Utf8PathBuf, CommandError> {
-    if let Some(directory) = asked {
-        return existing(directory);
+    let here = match asked {
+        Some(directory) => existing(directory)?,
+        None => utf8(env::current_dir().map(Into::into), "the current directory")?,
+    };
+    if here.join("environments").is_dir() {
+        return Ok(here);
     }
-    let here = utf8(env::current_dir().map(Into::into), "the current directory")?;
-    let found = here
+    let absolute = here.canonicalize_utf8().unwrap_or_else(|_| here.clone());
+    let found = absolute
         .ancestors()
         .find(|directory| directory.join("environments").is_dir());
     Ok(found.unwrap_or(&here).to_owned())

@@ -8,7 +8,7 @@ use serde_json::Number;
 use serde_saphyr::Spanned;
 use serde_saphyr::options::DuplicateKeyPolicy;
 
-use super::yaml;
+use super::{slip, yaml};
 use crate::diag::{Code, Span};
 
 /// A value and its place.
@@ -138,6 +138,8 @@ pub(super) struct SyntaxError {
     pub(super) code: Code,
     pub(super) message: String,
     pub(super) span: Option<Span>,
+    /// What to do, where that can be told.
+    pub(super) help: Option<String>,
 }
 
 /// Levels of nesting; each takes some ten kilobytes of the stack while it is read.
@@ -184,7 +186,19 @@ fn syntax_error(text: &str, error: &serde_saphyr::Error) -> SyntaxError {
         .location()
         .and_then(|location| span(&location).or_else(|| span_at(text, location.line(), location.column())))
         .filter(|span| text.get(span.start..span.end).is_some());
-    SyntaxError { code, message, span }
+    let slip = span
+        .filter(|_| code == Code::Syntax)
+        .and_then(|span| slip::behind(&message, text, span));
+    let (message, help) = match slip {
+        Some(slip) => (slip.message, slip.help),
+        None => (message, None),
+    };
+    SyntaxError {
+        code,
+        message,
+        span,
+        help,
+    }
 }
 
 /// The character in that line and column, both counted from 1.
@@ -333,7 +347,7 @@ mod tests {
     #[test]
     fn test_syntax_errors_have_a_place() {
         let error = parse("ä: [1\nb: 2\n").unwrap_err();
-        assert_eq!(error.message, "illegal placement of ':' indicator");
+        assert_eq!(error.message, "the `[` in line 1 is not closed before this");
         assert_eq!(error.span, Some(Span { start: 8, end: 9 }));
     }
 

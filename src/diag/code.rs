@@ -185,7 +185,8 @@ of `cluster.stack.kubernetes`.";
     /// A login returns to a host that is not the application's.
     RedirectElsewhere = "E0314",
     "Whoever serves the redirect address receives the login's code, so it must be one of the application's own `hosts`
-(or localhost, for programs on people's machines).";
+(or localhost, for programs on people's machines). An environment that replaces `hosts` of an application replaces its `login`
+too.";
     /// An application has no runbook.
     NoRunbook = "E0315",
     "Somebody who did not build the application must be able to operate it. Write at least one file
@@ -208,6 +209,10 @@ beside it.";
     AmbiguousSource = "E0320",
     "An application is made of manifests of its own, of one thing from somewhere else (`helm`, `git` or `oci`), or of both.
 A second chart belongs to an application of its own, with its own namespace and owners.";
+    /// Hosts have no gateway.
+    NoGateway = "E0321",
+    "Hosts are routes of the environment's gateway. Without `gateway: {class: ..., issuer: ...}` in environment.yaml no route is
+made and no certificate is asked for: the name leads to the load balancer, and nobody answers there.";
     /// An object is meant for another namespace.
     OtherNamespace = "E0401",
     "Flux puts everything that an application delivers into the application's own namespace, whatever its manifests
@@ -268,6 +273,21 @@ just the rights that are needed.";
     "A CronJob has the five fields of cron (minute, hour, day of the month, month, day of the week), a ScheduledBackup of
 CloudNativePG begins with seconds. A wrong one of a CronJob is refused when Flux delivers it; a wrong ScheduledBackup is
 taken, and never runs.";
+    /// The API server refuses a field.
+    BadField = "E0415",
+    "A field of an object is misspelt, of another type than the API has, or missing. The fields of built-in kinds are those of
+`kubectl explain KIND`; what extensions bring (cert-manager, CloudNativePG, ...) is only looked at by the API server, when
+Flux delivers it.";
+    /// Pods are refused in the application's namespace.
+    PodRefused = "E0416",
+    "The namespace enforces the Pod Security Standard of `podSecurity` in app.yaml (`restricted` without it). A Deployment of
+other pods is taken and stands there without pods. Mend the pod, or ask for a wider standard in app.yaml, which a reviewer
+will see.";
+    /// A reference leads nowhere.
+    LeadsNowhere = "E0417",
+    "A pod that names a ConfigMap, Secret, volume claim or service account that is not there never starts, and a Service
+without pods behind it answers nobody. Secrets are often made by hand, so that a name is only told of when it is nearly one
+that is known: of the manifests, or of `login` in app.yaml.";
 }
 
 impl Code {
@@ -279,7 +299,9 @@ impl Code {
             | Self::GrantEnded
             | Self::GrantEndsSoon
             | Self::OneSidedNetwork
-            | Self::VersionEnds => Severity::Warning,
+            | Self::VersionEnds
+            | Self::LeadsNowhere
+            | Self::NoGateway => Severity::Warning,
             _ => Severity::Error,
         }
     }

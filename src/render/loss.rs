@@ -37,6 +37,11 @@ pub enum Loss {
         /// Fully qualified.
         name: String,
     },
+    /// A client of Keycloak: its secret is not given out again.
+    Client {
+        /// Its client id.
+        name: String,
+    },
 }
 
 impl fmt::Display for Loss {
@@ -55,6 +60,7 @@ impl fmt::Display for Loss {
                 namespace,
             } => write!(formatter, "{subject} is no longer {role} in {namespace}"),
             Self::Host { name } => write!(formatter, "nothing answers at {name}"),
+            Self::Client { name } => write!(formatter, "Keycloak client {name} and its secret"),
         }
     }
 }
@@ -76,7 +82,7 @@ pub fn losses(differences: &[Difference<'_>]) -> Vec<Loss> {
     };
     let told = lost.iter().filter(|loss| match loss {
         Loss::Release { namespace, .. } | Loss::Access { namespace, .. } => !is_gone(namespace),
-        Loss::Namespace { .. } | Loss::Host { .. } => true,
+        Loss::Namespace { .. } | Loss::Host { .. } | Loss::Client { .. } => true,
     });
     told.cloned().collect()
 }
@@ -103,6 +109,8 @@ fn worth_of(object: &Value) -> Vec<Loss> {
             name: text("/metadata/name"),
             namespace: text("/spec/targetNamespace"),
         }],
+        // Seeing how an application is delivered goes with the access to it.
+        Some("RoleBinding") if text("/roleRef/name").starts_with("lotse:") => Vec::new(),
         Some("RoleBinding") => items(object, "/subjects")
             .map(|subject| Loss::Access {
                 subject: subject["name"].as_str().unwrap_or_default().to_owned(),
@@ -114,6 +122,11 @@ fn worth_of(object: &Value) -> Vec<Loss> {
             .filter_map(Value::as_str)
             .map(|name| Loss::Host {
                 name: name.to_owned(),
+            })
+            .collect(),
+        None => items(object, "/clients")
+            .map(|client| Loss::Client {
+                name: client["clientId"].as_str().unwrap_or_default().to_owned(),
             })
             .collect(),
         _ => Vec::new(),
@@ -176,6 +189,16 @@ mod tests {
                 "Helm release pad in pad is uninstalled",
                 "oidc:mira is no longer edit in pad"
             ]
+        );
+    }
+
+    #[test]
+    fn test_a_client_that_leaves_the_realm_is_told() {
+        let before = "name: x\nclients: [{clientId: kubectl}, {clientId: pad}]\n";
+        let after = "name: x\nclients: [{clientId: kubectl}]\n";
+        assert_eq!(
+            told(&[difference(Kind::Changed, before, after)]),
+            ["Keycloak client pad and its secret"]
         );
     }
 

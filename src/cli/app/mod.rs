@@ -92,7 +92,7 @@ pub(super) async fn run(arguments: &AppArguments, workspace: &Workspace<'_>) -> 
             let list = read(workspace, show.chosen.environment.as_ref())?;
             (
                 &show.chosen,
-                only(list, &show.app)?,
+                only(list, &show.app, workspace)?,
                 text::details as fn(&AppList) -> String,
             )
         }
@@ -130,13 +130,20 @@ fn read(workspace: &Workspace<'_>, wanted: Option<&EnvironmentName>) -> Result<A
 }
 
 /// The list with one application only.
-fn only(mut list: AppList, wanted: &AppName) -> Result<AppList, CommandError> {
+fn only(mut list: AppList, wanted: &AppName, workspace: &Workspace<'_>) -> Result<AppList, CommandError> {
     if list.switched_off.iter().any(|name| name == wanted.as_str()) {
         return Err(
             CommandError::new(Kind::Usage, format!("no environment runs `{wanted}`")).hint(format!(
                 "add it to `apps` in an environment.yaml, or read apps/{wanted}/app.yaml"
             )),
         );
+    }
+    let folders = config::app_folders(workspace.root).unwrap_or_default();
+    let runs = list.items.iter().any(|app| app.name == wanted.as_str());
+    if !runs && folders.iter().any(|name| name == wanted.as_str()) {
+        let message = format!("`{wanted}` does not run in this environment");
+        return Err(CommandError::new(Kind::Usage, message)
+            .hint(format!("`lotse app show {wanted}` shows it where it runs")));
     }
     let known: BTreeSet<String> = list.items.iter().map(|app| app.name.clone()).collect();
     list.items.retain(|app| app.name == wanted.as_str());

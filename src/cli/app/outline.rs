@@ -31,10 +31,13 @@ pub(super) struct AppOutline {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct HostOutline {
     pub(super) name: String,
     pub(super) service: String,
     pub(super) port: u16,
+    /// Whether the environment has a gateway that routes it.
+    pub(super) is_routed: bool,
 }
 
 #[derive(Serialize)]
@@ -85,6 +88,7 @@ impl AppOutline {
             name: format!("{}.{}", host.name, environment.domain),
             service: host.service.clone(),
             port: host.port,
+            is_routed: environment.gateway.is_some(),
         });
         let holding = app.access.iter().filter(|grant| grant.holds_on(today));
         Self {

@@ -3,7 +3,7 @@
 use comfy_table::{Table, presets};
 
 use super::AppList;
-use super::outline::{AppOutline, ClientOutline, GrantOutline};
+use super::outline::{AppOutline, ClientOutline, GrantOutline, HostOutline};
 
 /// A row for each application and environment.
 pub(super) fn list(list: &AppList) -> String {
@@ -22,6 +22,9 @@ pub(super) fn list(list: &AppList) -> String {
     }
     if let Some(column) = table.column_mut(0) {
         column.set_padding((0, 1));
+    }
+    if list.items.is_empty() {
+        return "no application runs there\n".to_owned();
     }
     let mut lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     if !list.switched_off.is_empty() {
@@ -62,10 +65,14 @@ fn detail(app: &AppOutline) -> String {
     let hosts = app.hosts.iter();
     let hosts: Vec<String> = hosts
         .map(|host| {
-            format!(
-                "https://{} leads to Service {}:{}",
-                host.name, host.service, host.port
-            )
+            let HostOutline {
+                name, service, port, ..
+            } = host;
+            if host.is_routed {
+                format!("https://{name} leads to Service {service}:{port}")
+            } else {
+                format!("{name} leads nowhere: the environment has no `gateway`")
+            }
         })
         .collect();
     let source = [&app.source.upstream, &app.source.manifests];

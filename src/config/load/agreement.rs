@@ -21,8 +21,9 @@ pub(super) fn check(claims: &[Claim], environment: &Environment, apps: &[App]) -
     diagnostics.extend(
         claims
             .iter()
-            .filter_map(|claim| redirect_elsewhere(claim, environment, &by_name)),
+            .filter_map(|claim| redirect_elsewhere(claim, claims, environment, &by_name)),
     );
+    diagnostics.extend(without_gateway(claims, environment));
     diagnostics.extend(claims.iter().filter_map(|claim| one_sided(claim, &by_name)));
     diagnostics.extend(claims.iter().filter_map(|claim| delivery_taken(claim, &by_name)));
     diagnostics
@@ -82,6 +83,7 @@ fn unknown_app(claim: &Claim, environment: &Environment) -> Option<Diagnostic> {
 /// The host that a login returns to, when it is none of the application's.
 fn redirect_elsewhere(
     claim: &Claim,
+    claims: &[Claim],
     environment: &Environment,
     apps: &BTreeMap<&AppName, &App>,
 ) -> Option<Diagnostic> {
@@ -99,9 +101,47 @@ fn redirect_elsewhere(
     }
     let message = format!("`{}` is not a host of `{}`", claim.mention.name, app.name);
     let mut diagnostic = at(&claim.mention, Code::RedirectElsewhere, message);
+    let replacing = claims.iter().find(|other| {
+        let is_host = other.app == claim.app && other.mention.what == Mentioned::Host;
+        is_host && other.mention.path != claim.mention.path
+    });
+    if let Some(host) = replacing {
+        let place = &host.mention.path;
+        return Some(
+            diagnostic
+                .at(place, host.mention.span, "its hosts there")
+                .with_help(format!(
+                    "repeat `login` in {place}, with redirects to the hosts there"
+                )),
+        );
+    }
     diagnostic.help = suggestion(&claim.mention.name, hosts.iter().map(String::as_str))
         .or_else(|| Some(format!("`{}` has no `hosts`", app.name)));
     Some(diagnostic)
+}
+
+/// Hosts that nothing routes, one problem for all of an application.
+fn without_gateway(claims: &[Claim], environment: &Environment) -> Vec<Diagnostic> {
+    if environment.gateway.is_some() {
+        return Vec::new();
+    }
+    let mut told = BTreeSet::new();
+    let hosts = claims
+        .iter()
+        .filter(|claim| claim.mention.what == Mentioned::Host);
+    hosts
+        .filter(|claim| told.insert(&claim.app))
+        .map(|claim| {
+            let message = format!(
+                "no route leads to `{}`: the environment has no `gateway`",
+                claim.mention.name
+            );
+            at(&claim.mention, Code::NoGateway, message).with_help(format!(
+                "add `gateway: {{class: ..., issuer: ...}}` to environments/{}/environment.yaml",
+                environment.name
+            ))
+        })
+        .collect()
 }
 
 /// A connection that only one of its sides allows.

@@ -66,6 +66,8 @@ impl Loader<'_> {
             is_cluster_wide: environment.cluster_wide.contains(&app.name),
             kubernetes: environment.cluster.version.clone(),
             flux: environment.flux.version.clone(),
+            pod_security: app.pod_security,
+            is_whole: app.source.upstream.is_none(),
             backends: backends.collect(),
             login_secrets: app.login.iter().map(|client| client.secret.clone()).collect(),
         })

@@ -286,7 +286,7 @@ impl<'root> Loader<'root> {
             }
             Err(error) => {
                 let span = error.span.unwrap_or(Span { start: 0, end: 0 });
-                findings.report(error.code, span, error.message);
+                findings.report(error.code, span, error.message).help = error.help;
                 (None, mask::over_lines(&text))
             }
         };

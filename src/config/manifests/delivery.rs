@@ -9,7 +9,7 @@ use super::rules::opened_to_outside;
 use crate::diag::{Code, Span};
 
 /// Names that the platform gives to objects in an application's namespace.
-const PLATFORM_NAMES: [(&str, &str); 3] = [
+pub(super) const PLATFORM_NAMES: [(&str, &str); 3] = [
     ("ConfigMap", "platform"),
     ("LimitRange", "defaults"),
     ("ResourceQuota", "quota"),

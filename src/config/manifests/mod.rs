@@ -4,6 +4,7 @@
 //! name, in which namespace, with which images. Every finding points into the file where it can be mended.
 
 mod delivery;
+mod fields;
 mod files;
 mod flux;
 mod generators;
@@ -14,19 +15,23 @@ mod merge;
 mod node;
 mod object;
 mod patches;
+mod pods;
 mod references;
 mod remote;
 mod rules;
 mod schedule;
+mod security;
 mod select;
 mod service;
 #[cfg(test)]
 mod tests;
 mod versions;
+mod wiring;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
+use crate::config::app::PodSecurity;
 use crate::config::file;
 use crate::diag::{Code, Diagnostic, Label, Sources, Span};
 use crate::parallel;
@@ -51,6 +56,10 @@ pub(in crate::config) struct Subject<'check> {
     pub(in crate::config) kubernetes: String,
     /// Release of Flux (`2.9.4`).
     pub(in crate::config) flux: String,
+    /// Pod Security Standard that its namespace enforces.
+    pub(in crate::config) pod_security: PodSecurity,
+    /// Whether nothing else than the manifests brings objects into its namespace.
+    pub(in crate::config) is_whole: bool,
     /// Services that its hosts lead to. None when something else than manifests may bring them.
     pub(in crate::config) backends: Vec<Backend>,
     /// Secrets that receive OIDC clients.
@@ -122,6 +131,8 @@ pub fn manifest_outlines(root: &Utf8Path, folder: &Utf8Path) -> Vec<ManifestOutl
         is_cluster_wide: true,
         kubernetes: String::new(),
         flux: String::new(),
+        pod_security: PodSecurity::Privileged,
+        is_whole: false,
         backends: Vec::new(),
         login_secrets: Vec::new(),
     };

@@ -114,7 +114,7 @@ impl Reading<'_> {
             self.is_incomplete = true;
             let span = fault.span.unwrap_or(documents.start);
             self.hide_secrets_near(span);
-            self.report(Code::Syntax, span, fault.message);
+            self.report(Code::Syntax, span, fault.message).help = fault.help;
         }
         for document in &documents.nodes {
             self.check_duplicates(document);

@@ -25,9 +25,11 @@ impl Reading<'_> {
             self.check_secret(object);
             self.check_binding(object);
             self.check_schedule(object);
+            self.check_security(object);
         }
         self.check_together(objects);
         self.check_services(objects);
+        self.check_wiring(objects);
     }
 
     fn check_namespace(&mut self, object: &Object) {
@@ -107,7 +109,10 @@ impl Reading<'_> {
                 );
                 self.report(Code::VersionEnds, span, message).help = Some(instead(object, gone.instead));
             }
-            None if target <= KNOWN_MINOR => self.check_known(object),
+            None if target <= KNOWN_MINOR => {
+                self.check_known(object);
+                self.check_fields(object);
+            }
             Some(_) | None => {}
         }
     }

@@ -32,7 +32,7 @@ impl Reading<'_> {
             return;
         }
         let services: Vec<&Object> = objects.iter().filter(|object| object.is("", "Service")).collect();
-        let may_be_made = objects.iter().any(makes_services);
+        let may_be_made = objects.iter().any(may_make_others);
         for backend in &self.subject.backends {
             match services.iter().find(|service| service.name() == backend.service) {
                 Some(service) => self.check_port(backend, service),
@@ -84,7 +84,8 @@ fn port(item: &Node) -> Option<String> {
     }
 }
 
-fn makes_services(object: &Object) -> bool {
+/// Whether an operator may make other objects of it.
+pub(super) fn may_make_others(object: &Object) -> bool {
     let group = object.group();
     let is_built_in = !group.contains('.') || group.ends_with(".k8s.io") && super::kinds::is_built_in(group);
     let is_monitor = group == "monitoring.coreos.com" && MONITORS.contains(&object.kind());

@@ -4,6 +4,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use proptest::prelude::*;
 
 use super::{Backend, Checked, Subject, check};
+use crate::config::PodSecurity;
 use crate::config::file;
 use crate::diag::{Code, Label, Span};
 
@@ -58,6 +59,8 @@ impl Folder {
             is_cluster_wide: false,
             kubernetes: "v1.36.3".into(),
             flux: "2.9.4".into(),
+            pod_security: PodSecurity::Baseline,
+            is_whole: true,
             backends: Vec::new(),
             login_secrets: Vec::new(),
         }
@@ -94,10 +97,15 @@ fn pods(kind: &str, containers: &str) -> String {
         "Pod" => ("v1", pod),
         "CronJob" => (
             "batch/v1",
-            format!("{{jobTemplate: {{spec: {{template: {{spec: {pod}}}}}}}}}"),
+            format!("{{schedule: '0 3 * * *', jobTemplate: {{spec: {{template: {{spec: {pod}}}}}}}}}"),
         ),
         "Job" => ("batch/v1", format!("{{template: {{spec: {pod}}}}}")),
-        _ => ("apps/v1", format!("{{template: {{spec: {pod}}}}}")),
+        _ => (
+            "apps/v1",
+            format!(
+                "{{selector: {{matchLabels: {{app: a}}}}, template: {{metadata: {{labels: {{app: a}}}}, spec: {pod}}}}}"
+            ),
+        ),
     };
     format!("{{apiVersion: {api_version}, kind: {kind}, metadata: {{name: a}}, spec: {spec}}}\n")
 }
@@ -124,7 +132,7 @@ fn test_images_are_found_wherever_pods_are_described() {
             "{kind}"
         );
     }
-    let others = "{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {initContainers: [{name: i, image: a}], \
+    let others = "{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [], initContainers: [{name: i, image: a}], \
                   ephemeralContainers: [{name: e, image: b}], volumes: [{name: v, image: {reference: c}}]}}";
     assert_eq!(of_text(others), [Code::MovingImage; 3]);
 }
@@ -191,7 +199,7 @@ fn test_permission_lifts_what_it_is_for_and_nothing_else() {
     let text = "{apiVersion: v1, kind: Namespace, metadata: {name: other}}\n---
 {apiVersion: v1, kind: Service, metadata: {name: a}, spec: {type: LoadBalancer}}\n---
 {apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {name: a}}\n---
-{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {name: a}, roleRef: {name: cluster-admin}}\n";
+{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {name: a}, roleRef: {apiGroup: x, kind: ClusterRole, name: cluster-admin}}\n";
     let folder = Folder::of_manifests(&[("a.yaml", text)]);
     let mut subject = folder.subject();
     subject.is_cluster_wide = true;
@@ -387,4 +395,155 @@ proptest! {
             prop_assert_eq!(first, again);
         }
     }
+}
+
+const SAFE: &str = "securityContext: {allowPrivilegeEscalation: false, runAsNonRoot: true, capabilities: {drop: [ALL]}, \
+                    seccompProfile: {type: RuntimeDefault}}";
+
+/// What the checks say of pods in a namespace of that standard.
+fn refused(level: PodSecurity, pod: &str) -> Vec<String> {
+    let text = format!("{{apiVersion: v1, kind: Pod, metadata: {{name: a}}, spec: {pod}}}");
+    let folder = Folder::of_manifests(&[("a.yaml", &text)]);
+    let mut subject = folder.subject();
+    subject.pod_security = level;
+    let checked = check(&subject);
+    let about = |message: &str| {
+        message
+            .split_once("`: ")
+            .map_or(message, |(_, rest)| rest)
+            .to_owned()
+    };
+    assert!(
+        codes(&checked).iter().all(|code| *code == Code::PodRefused),
+        "{checked:?}"
+    );
+    checked
+        .diagnostics
+        .iter()
+        .map(|each| about(&each.message))
+        .collect()
+}
+
+#[test]
+fn test_pods_are_held_to_the_standard_of_their_namespace() {
+    let bare = "{containers: [{name: web, image: 'web:1'}]}";
+    assert_eq!(refused(PodSecurity::Baseline, bare), [""; 0]);
+    assert_eq!(
+        refused(PodSecurity::Restricted, bare),
+        [
+            "container `web` does not say `allowPrivilegeEscalation: false`, `runAsNonRoot: true`, `capabilities: {drop: [ALL]}`, \
+             `seccompProfile: {type: RuntimeDefault}`"
+        ]
+    );
+    let safe = format!("{{containers: [{{name: web, image: 'web:1', {SAFE}}}]}}");
+    assert_eq!(refused(PodSecurity::Restricted, &safe), [""; 0]);
+    let by_pod = "{securityContext: {runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}, containers: [{name: web, image: 'web:1', \
+                  securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL], add: [NET_BIND_SERVICE]}}}], \
+                  volumes: [{name: a, emptyDir: {}}, {name: b, secret: {secretName: x}}]}";
+    assert_eq!(refused(PodSecurity::Restricted, by_pod), [""; 0]);
+    let open = "{hostNetwork: true, hostPID: false, volumes: [{name: a, hostPath: {path: /etc}}, {name: b, nfs: {server: a, path: /}}], \
+                containers: [{name: web, image: 'web:1', ports: [{containerPort: 80, hostPort: 80}], securityContext: {privileged: true, \
+                capabilities: {add: [SYS_ADMIN, CHOWN]}, seccompProfile: {type: Unconfined}}}]}";
+    let by_baseline = [
+        "`hostNetwork` is true",
+        "a volume is a path of the node",
+        "a container takes a port of the node",
+        "a container is privileged",
+        "capability `SYS_ADMIN` is added",
+        "`seccompProfile.type` must be RuntimeDefault or Localhost",
+    ];
+    assert_eq!(refused(PodSecurity::Baseline, open), by_baseline);
+    assert_eq!(refused(PodSecurity::Privileged, open), [""; 0]);
+    let restricted = refused(PodSecurity::Restricted, open);
+    assert!(
+        restricted.contains(&"a volume of the kind `nfs` is not allowed".to_owned()),
+        "{restricted:?}"
+    );
+    assert!(
+        restricted.contains(&"capability `CHOWN` is added".to_owned()),
+        "{restricted:?}"
+    );
+    let as_root = safe.replace("runAsNonRoot: true", "runAsNonRoot: false, runAsUser: 0");
+    assert_eq!(
+        refused(PodSecurity::Restricted, &as_root),
+        [
+            "`runAsNonRoot` must be true",
+            "`runAsUser` must be another user than 0"
+        ]
+    );
+    let own_users = safe
+        .replace("{containers", "{hostUsers: false, containers")
+        .replace("runAsNonRoot: true, ", "");
+    assert_eq!(refused(PodSecurity::Restricted, &own_users), [""; 0]);
+}
+
+/// What is said of an application's objects that do not find each other.
+fn unwired(files: &str) -> Vec<String> {
+    let folder = Folder::of_manifests(&[("a.yaml", files)]);
+    let mut subject = folder.subject();
+    subject.login_secrets = vec!["web-oidc".into()];
+    let help = |help: &Option<String>| {
+        help.as_ref()
+            .map_or_else(String::new, |help| format!(" ({help})"))
+    };
+    let shown = check(&subject).diagnostics;
+    shown
+        .iter()
+        .map(|each| format!("{}: {}{}", each.code, each.message, help(&each.help)))
+        .collect()
+}
+
+#[test]
+fn test_objects_that_do_not_find_each_other_are_told() {
+    let text = r#"
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: wbe}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      serviceAccountName: web
+      containers:
+        - name: web
+          image: "web:1"
+          ports: [{name: http, containerPort: 8080}]
+          env:
+            - {name: A, valueFrom: {secretKeyRef: {name: web-oid, key: clientId}}}
+            - {name: B, valueFrom: {secretKeyRef: {name: by-hand, key: password}}}
+            - {name: C, valueFrom: {configMapKeyRef: {name: platform, key: domain}}}
+            - {name: D, valueFrom: {configMapKeyRef: {name: gone, key: x, optional: true}}}
+          envFrom: [{configMapRef: {name: gone}}]
+          volumeMounts: [{name: data, mountPath: /data}, {name: dat, mountPath: /dat}]
+      volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{port: 80, targetPort: htp}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: nobody}
+spec: {selector: {app: nobody}, ports: [{port: 80}]}
+"#;
+    assert_eq!(
+        unwired(text),
+        [
+            "E0415: Deployment/web selects other pods than it makes (write the same labels in both)",
+            "E0415: the pods of Deployment/web have no volume `dat` (did you mean `data`?)",
+            "E0417: the manifests have no ServiceAccount `web`",
+            "E0417: the manifests have no Secret `web-oid` (did you mean `web-oidc`?)",
+            "E0417: the manifests have no ConfigMap `gone`",
+            "E0417: the manifests have no PersistentVolumeClaim `data`",
+            "E0417: the pods of Service/web name no port `htp` (did you mean `http`?)",
+            "E0417: Service/nobody selects no pods: none of the manifests has these labels (pods have for example {app: web})",
+        ]
+    );
+    // An operator may make all of it.
+    let operated =
+        format!("{text}---\n{{apiVersion: postgresql.cnpg.io/v1, kind: Cluster, metadata: {{name: db}}}}\n");
+    let told = unwired(&operated);
+    assert_eq!(told.len(), 3, "{told:?}");
 }

@@ -107,6 +107,7 @@ pub(super) fn access(node: &Node, findings: &mut Findings<'_>, context: Context<
 
 fn grant(node: &Node, findings: &mut Findings<'_>, context: Context<'_>) -> Option<Grant> {
     mapping(node, findings, |fields| {
+        fields.either("team", "person");
         let subject = if fields.has("person") {
             fields
                 .required("person", |node, findings| person(node, findings, context))

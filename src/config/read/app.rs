@@ -162,6 +162,10 @@ pub(in crate::config) fn app_override(
         fields.required("name", |node, findings| {
             same_as_folder(node, findings, context.folder.as_str())
         });
+        fields.refuse(
+            "description",
+            "`description` is the same in every environment: write it in apps/<name>/app.yaml",
+        );
         Some(parts(fields, |_| context))
     })
 }
@@ -221,6 +225,10 @@ fn own_name(node: &Node, findings: &mut Findings<'_>, context: Context<'_>) -> O
 
 /// Each host once, whichever Service is behind it.
 fn hosts(node: &Node, findings: &mut Findings<'_>, context: Context<'_>) -> Option<Vec<Host>> {
+    if !matches!(node.value, Value::List(_)) {
+        findings.single(node);
+        return None;
+    }
     let hosts = super::fields::list(node, findings, |item, findings| {
         Some((item.span, host(item, findings, context)?))
     })?;

@@ -18,7 +18,7 @@ use crate::config::environment::{
 use crate::config::mask;
 use crate::config::mend::{scalar, suggest};
 use crate::config::tree::{Node, Value};
-use crate::diag::{Certainty, Code};
+use crate::diag::{Certainty, Code, did_you_mean};
 use crate::names::{AppName, DomainName, EnvironmentName, NamespaceName};
 
 /// Schemes of an address that a program talks to.
@@ -114,7 +114,12 @@ fn listed_apps(node: &Node, findings: &mut Findings<'_>, apps: &BTreeSet<String>
         let message = format!("application `{app}` has no folder under apps/");
         let diagnostic = findings.report(Code::UnknownApp, item.span, message);
         let known = apps.iter().map(String::as_str);
-        suggest(diagnostic, app.as_str(), known, Certainty::Guess);
+        suggest(diagnostic, app.as_str(), known.clone(), Certainty::Guess);
+        if did_you_mean(app.as_str(), known).is_none() {
+            diagnostic.help = Some(format!(
+                "`lotse app new {app}` begins it; remove the line if the application is gone"
+            ));
+        }
         None
     })
 }

@@ -112,6 +112,20 @@ impl<'file> Findings<'file> {
         }
     }
 
+    /// Says that a list belongs here; what could be its only entry is put into brackets.
+    pub(super) fn single(&mut self, node: &Node) {
+        self.wrong_type(node, "a list");
+        let written = self.source(node.span).to_owned();
+        let is_entry = matches!(node.value, Value::Number(_) | Value::Text(_))
+            && !written.is_empty()
+            && !written.starts_with(['*', '&', '!', '|', '>'])
+            && !written.contains(['\n', ',', '[', ']', '{', '}']);
+        if let Some(diagnostic) = self.diagnostics.last_mut().filter(|_| is_entry) {
+            diagnostic.help = Some(format!("write [{written}]"));
+            diagnostic.mend(format!("[{written}]"), Certainty::Certain);
+        }
+    }
+
     /// Says when readers of YAML disagree about the unquoted text `node`; whether they do.
     pub(super) fn ambiguous(&mut self, node: &Node) -> bool {
         let Some(reading) = trap::reading(self.source(node.span)) else {
@@ -175,6 +189,7 @@ pub(super) struct Fields<'node, 'findings, 'file> {
     span: Span,
     entries: &'node [(Key, Node)],
     taken: Vec<&'static str>,
+    missing: Vec<&'static str>,
     pub(super) findings: &'findings mut Findings<'file>,
 }
 
@@ -194,6 +209,7 @@ pub(super) fn mapping<T>(
         span: node.span,
         entries: map,
         taken: Vec::new(),
+        missing: Vec::new(),
         findings,
     };
     let value = read(&mut fields);
@@ -223,12 +239,28 @@ impl Fields<'_, '_, '_> {
         self.optional(key, read)
     }
 
-    /// Says when `key` is missing.
-    pub(super) fn demand(&mut self, key: &str) {
+    /// Says when `key` is missing, unless another one turns out to be a slip of it.
+    pub(super) fn demand(&mut self, key: &'static str) {
         if !self.has(key) {
-            let span = self.entries.first().map_or(self.span, |(first, _)| first.span);
-            self.findings
-                .report(Code::MissingKey, span, format!("`{key}` is missing here"));
+            self.missing.push(key);
+        }
+    }
+
+    /// Says when both keys are there, of which only one may be; the first is then passed over.
+    pub(super) fn either(&mut self, one: &'static str, other: &'static str) {
+        if self.has(one) && self.has(other) {
+            self.refuse(
+                one,
+                &format!("`{one}` and `{other}` can't stand together: write one of the two"),
+            );
+        }
+    }
+
+    /// Refuses `key`, saying why.
+    pub(super) fn refuse(&mut self, key: &'static str, message: &str) {
+        if let Some((found, _)) = self.entries.iter().find(|(candidate, _)| candidate.name == key) {
+            self.taken.push(key);
+            self.findings.report(Code::UnknownKey, found.span, message);
         }
     }
 
@@ -237,7 +269,7 @@ impl Fields<'_, '_, '_> {
         self.entries.iter().any(|(candidate, _)| candidate.name == key)
     }
 
-    fn finish(self) {
+    fn finish(mut self) {
         for (index, (key, value)) in self.entries.iter().enumerate() {
             let earlier = self.entries[..index]
                 .iter()
@@ -255,8 +287,14 @@ impl Fields<'_, '_, '_> {
                 diagnostic.help = help;
                 if let Some(near) = near {
                     diagnostic.mend(near, Certainty::Certain);
+                    self.missing.retain(|missing| *missing != near);
                 }
             }
+        }
+        let span = self.entries.first().map_or(self.span, |(first, _)| first.span);
+        for key in self.missing {
+            self.findings
+                .report(Code::MissingKey, span, format!("`{key}` is missing here"));
         }
     }
 }
@@ -295,7 +333,7 @@ pub(super) fn unique<T: Ord + Clone>(
     read: impl Fn(&Node, &mut Findings<'_>) -> Option<T>,
 ) -> Option<Vec<T>> {
     let Value::List(items) = &node.value else {
-        findings.wrong_type(node, "a list");
+        findings.single(node);
         return None;
     };
     let (mut values, mut seen) = (Vec::new(), BTreeSet::new());

@@ -1,9 +1,11 @@
 //! How much an application may use.
 
 use super::fields::{Findings, mapping};
-use super::scalar::formed;
+use super::scalar::text;
 use crate::config::app::{ContainerDefaults, Quota, Resources};
+use crate::config::quantity;
 use crate::config::tree::Node;
+use crate::diag::{Certainty, Code};
 
 pub(super) fn quota(node: &Node, findings: &mut Findings<'_>) -> Option<Quota> {
     mapping(node, findings, |fields| {
@@ -15,24 +17,17 @@ pub(super) fn quota(node: &Node, findings: &mut Findings<'_>) -> Option<Quota> {
 }
 
 fn quantity(node: &Node, findings: &mut Findings<'_>) -> Option<String> {
-    formed(
-        node,
-        findings,
-        is_quantity,
-        "a quantity such as \"8\", \"500m\" or 16Gi",
-    )
-}
-
-/// Kubernetes' notation without exponents.
-fn is_quantity(text: &str) -> bool {
-    const SUFFIXES: [&str; 13] = [
-        "", "m", "k", "M", "G", "T", "P", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei",
-    ];
-    let number_end = text
-        .find(|character: char| !character.is_ascii_digit() && character != '.')
-        .unwrap_or(text.len());
-    let (number, suffix) = text.split_at(number_end);
-    number.parse::<f64>().is_ok() && SUFFIXES.contains(&suffix)
+    let written = text(node, findings)?;
+    let Err(fault) = quantity::check(&written) else {
+        return Some(written);
+    };
+    let message = format!("`{written}` is not a quantity such as \"8\", \"500m\" or 16Gi");
+    let diagnostic = findings.report(Code::Malformed, node.span, message);
+    if let Some(near) = fault.near {
+        diagnostic.help = Some(format!("did you mean `{near}`?"));
+        diagnostic.mend(near, Certainty::Guess);
+    }
+    None
 }
 
 /// Keys that are not there keep the platform's defaults; `request` or `limit` replaces its part as a whole.
@@ -54,19 +49,4 @@ fn resources(node: &Node, findings: &mut Findings<'_>) -> Option<Resources> {
         let memory = fields.optional("memory", quantity);
         Some(Resources { cpu, memory })
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn test_quantities() {
-        for right in ["8", "500m", "1.5", "16Gi", "200Ti"] {
-            assert!(is_quantity(right), "{right}");
-        }
-        for wrong in ["", "Gi", "8 GB", "8GB", "-1", "1..5"] {
-            assert!(!is_quantity(wrong), "{wrong}");
-        }
-    }
 }

@@ -4,8 +4,10 @@ use ipnet::IpNet;
 
 use super::fields::{Fields, Findings, Mentioned, mapping, unique};
 use super::scalar::{choice, malformed, name, number, text};
+use crate::config::mend;
 use crate::config::network::{Network, NetworkPeer, NetworkRule};
 use crate::config::tree::{Node, Value};
+use crate::diag::{Certainty, Code};
 use crate::names::AppName;
 
 /// Reads both directions.
@@ -83,11 +85,15 @@ fn cidr(node: &Node, findings: &mut Findings<'_>) -> Option<IpNet> {
     };
     let network = range.trunc();
     if network != range {
-        return malformed(
-            node,
-            findings,
-            &format!("`{written}` is an address within the range {network}"),
-        );
+        let message = format!("`{written}` is an address within the range {network}");
+        let diagnostic = findings.report(Code::Malformed, node.span, message);
+        diagnostic.help = Some(format!(
+            "write {network} for the range, or {}/{} for the address",
+            range.addr(),
+            range.max_prefix_len()
+        ));
+        diagnostic.mend(mend::quoted(&network.to_string()), Certainty::Guess);
+        return None;
     }
     Some(range)
 }

@@ -64,7 +64,7 @@ whole!(u16, u32, u64);
 /// A whole number that `Number` can hold.
 pub(super) fn number<Number: Whole>(node: &Node, findings: &mut Findings<'_>) -> Option<Number> {
     let Value::Number(value) = &node.value else {
-        findings.wrong_type(node, "a number");
+        number_in_quotes(node, findings);
         return None;
     };
     match value.as_u64().and_then(|value| Number::try_from(value).ok()) {
@@ -74,6 +74,20 @@ pub(super) fn number<Number: Whole>(node: &Node, findings: &mut Findings<'_>) ->
             findings,
             &format!("{value} is not a whole number from 0 to {}", Number::GREATEST),
         ),
+    }
+}
+
+/// Says that a number belongs here; one in quotes is mended.
+fn number_in_quotes(node: &Node, findings: &mut Findings<'_>) {
+    findings.wrong_type(node, "a number");
+    if let Value::Text(text) = &node.value
+        && text
+            .parse::<u64>()
+            .is_ok_and(|number| number.to_string() == *text)
+        && let Some(diagnostic) = findings.diagnostics.last_mut()
+    {
+        diagnostic.help = Some(format!("write {text} without quotes"));
+        diagnostic.mend(text.as_str(), Certainty::Certain);
     }
 }
 
@@ -97,14 +111,24 @@ pub(super) fn choice<T: Clone>(
 /// A day (`2027-03-31`).
 pub(super) fn date(node: &Node, findings: &mut Findings<'_>) -> Option<Date> {
     let written = text(node, findings)?;
-    match written.parse() {
-        Ok(date) => Some(date),
-        Err(_) => malformed(
-            node,
-            findings,
-            &format!("`{written}` is not a day such as 2027-03-31"),
-        ),
+    if let Ok(date) = written.parse() {
+        return Some(date);
     }
+    let message = format!("`{written}` is not a day such as 2027-03-31");
+    let diagnostic = findings.report(Code::Malformed, node.span, message);
+    if let Some(near) = day_near(&written) {
+        diagnostic.help = Some(format!("did you mean `{near}`?"));
+        diagnostic.mend(near.to_string(), Certainty::Guess);
+    }
+    None
+}
+
+/// The day of `31.03.2027` or `2027/03/31`. Of `03/04/2027` nobody knows which is the month.
+fn day_near(written: &str) -> Option<Date> {
+    let formats = ["%d.%m.%Y", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d"];
+    formats
+        .into_iter()
+        .find_map(|format| Date::strptime(format, written).ok())
 }
 
 /// A path that stays inside its folder.

@@ -135,9 +135,9 @@ pub(super) fn date() -> Value {
     pattern("^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
 }
 
-/// A quantity of Kubernetes without exponent.
+/// A quantity of Kubernetes.
 pub(super) fn quantity() -> Value {
-    pattern("^[0-9]*\\.?[0-9]*(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi|Ei)?$")
+    pattern("^([0-9]+\\.?[0-9]*|\\.[0-9]+)(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|[eE][+-]?[0-9]+)?$")
 }
 
 /// A text, or the environment variable that has it.

@@ -63,6 +63,22 @@ impl RepositoryDraft {
             include_str!("issuer.yaml.hbs"),
         )?;
         filling.add("runbooks/issuer/outage.md", include_str!("issuer-outage.md.hbs"))?;
+        let mut files = filling.into_files();
+        files.extend(self.environment_files()?);
+        files.insert(
+            "runbooks/platform/bring-up.md".into(),
+            include_str!("../../../runbooks/platform/bring-up.md").to_owned(),
+        );
+        files.extend(welcome()?);
+        Ok(files)
+    }
+
+    /// Those of the cluster besides the lab alone; none without one.
+    ///
+    /// # Errors
+    /// When a template can't be filled in, which is a fault of lotse.
+    pub fn environment_files(&self) -> Result<Sources, SkeletonError> {
+        let mut filling = Filling::new(self.values());
         if let Some(environment) = &self.environment {
             let folder = format!("environments/{}", environment.name);
             filling.add(
@@ -71,13 +87,7 @@ impl RepositoryDraft {
             )?;
             filling.add(format!("{folder}/people.yaml"), include_str!("people.yaml.hbs"))?;
         }
-        let mut files = filling.into_files();
-        files.insert(
-            "runbooks/platform/bring-up.md".into(),
-            include_str!("../../../runbooks/platform/bring-up.md").to_owned(),
-        );
-        files.extend(welcome()?);
-        Ok(files)
+        Ok(filling.into_files())
     }
 
     /// The environments that the files declare.
