@@ -3,10 +3,11 @@
 //! Every surface computes a [`Plan`] of its own operations and applies exactly that; applying has no
 //! choice left to make, and after applying the next plan is empty.
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// What happens to one object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
     /// It does not exist yet.
@@ -20,7 +21,8 @@ pub enum Action {
 }
 
 /// One field that differs. Values are shown, never secret: a surface masks before it plans.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct FieldChange {
     /// Where in the object, dotted (`spec.topology.version`).
     pub path: String,

@@ -203,6 +203,8 @@ fn test_schemas_are_generated() {
         let path = format!("docs/reference/schema/{kind}.json");
         assert_reference(&path, &format!("{:#}\n", kind.schema()));
     }
+    let plan = format!("{:#}\n", lotse::cli::schema::of_plan());
+    assert_reference("docs/reference/schema/Plan.json", &plan);
 }
 
 /// Manifests with the Services that the hosts of an application lead to.

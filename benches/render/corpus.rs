@@ -239,7 +239,13 @@ spec:
     metadata: {{labels: {{app.kubernetes.io/name: {name}}}}}
     spec:
       containers:
-        - {{name: {name}, image: \"registry.example.org/{name}:1.0.0\"}}
+        - name: {name}
+          image: \"registry.example.org/{name}:1.0.0\"
+          securityContext:
+            allowPrivilegeEscalation: false
+            capabilities: {{drop: [ALL]}}
+            runAsNonRoot: true
+            seccompProfile: {{type: RuntimeDefault}}
 ---
 apiVersion: v1
 kind: Service

@@ -82,6 +82,23 @@ pub(super) async fn bring_up(
     })
 }
 
+/// Connects to a cluster that is there already.
+pub(super) async fn connect(bootstrap: &Bootstrap<'_>, systems: &Systems) -> Result<Workload, StageError> {
+    let served = management::served(&systems.management).await?;
+    let mut clusters: Vec<_> = management::adapt(&bootstrap.desired.management, &served)
+        .into_iter()
+        .filter(|manifest| manifest.kind() == "Cluster")
+        .collect();
+    let manifest = clusters.swap_remove(0);
+    let kubeconfig = management::kubeconfig(&systems.management, &manifest).await?;
+    let cluster = Cluster::from_text(kubeconfig.expose(), &format!("of {manifest}")).await?;
+    Ok(Workload {
+        cluster,
+        kubeconfig,
+        changes: 0,
+    })
+}
+
 /// Applies what differs, and tells `mending` that this was changed by others, where that is known.
 async fn apply(
     cluster: &Cluster,

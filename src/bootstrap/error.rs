@@ -109,6 +109,14 @@ pub enum StageError {
     /// The platform's repository.
     #[error(transparent)]
     Git(#[from] GitError),
+    /// Flux would bring something else than is desired.
+    #[error("{branch} has not what is desired yet: {files} files differ")]
+    Unpublished {
+        /// The branch that Flux follows.
+        branch: String,
+        /// How many files.
+        files: usize,
+    },
     /// Flux, or another thing on the workload cluster.
     #[error(transparent)]
     Workload(#[from] WorkloadError),
@@ -155,6 +163,7 @@ impl StageError {
                 "`kubectl get -o yaml --show-managed-fields` says who changes them; the annotations \
                  kustomize.toolkit.fluxcd.io/ssa and /reconcile make Flux leave an object alone",
             ),
+            Self::Unpublished { .. } => Some("carry that out as well: `--target git`"),
             Self::Keycloak(KeycloakError::Unreachable { .. }) => {
                 Some("start Keycloak or the way to it (VPN, firewall)")
             }

@@ -6,8 +6,30 @@ use super::{Bootstrap, StageError, drift};
 use crate::desired::identity::ClientKind;
 use crate::kubernetes::{Ensure, Look, ObjectReference, Watched};
 use crate::report::{Reporter, Task};
-use crate::surface::keycloak::{self, KeycloakOperation, Object, Prune, Wanted};
+use crate::surface::keycloak::{self, Fingerprint, KeycloakOperation, Object, Prune, Wanted};
 use crate::surface::workload::{ClientCredentials, apply_client_secret};
+
+/// What the provider's secret is recognised by without being read.
+pub(super) fn fingerprint(bootstrap: &Bootstrap<'_>) -> Fingerprint {
+    let secret = &bootstrap.environment.identity.github.client_secret;
+    Wanted::fingerprint(
+        secret,
+        &bootstrap.environment.name,
+        &bootstrap.desired.realm.github,
+    )
+}
+
+/// What the realm should be.
+pub(super) fn wanted<'bootstrap>(
+    bootstrap: &'bootstrap Bootstrap<'_>,
+    fingerprint: &'bootstrap Fingerprint,
+) -> Wanted<'bootstrap> {
+    Wanted {
+        realm: &bootstrap.desired.realm,
+        owner: &bootstrap.environment.name,
+        provider_secret: fingerprint,
+    }
+}
 
 /// Makes the realm what is declared. Gives how many things changed.
 pub(super) async fn set_up(
@@ -16,14 +38,10 @@ pub(super) async fn set_up(
     reporter: &dyn Reporter,
 ) -> Result<usize, StageError> {
     let task = Task::start(reporter, "logins", "the realm");
-    let (realm, owner) = (&bootstrap.desired.realm, &bootstrap.environment.name);
+    let realm = &bootstrap.desired.realm;
     let secret = &bootstrap.environment.identity.github.client_secret;
-    let fingerprint = Wanted::fingerprint(secret, owner, &realm.github);
-    let wanted = Wanted {
-        realm,
-        owner,
-        provider_secret: &fingerprint,
-    };
+    let fingerprint = fingerprint(bootstrap);
+    let wanted = wanted(bootstrap, &fingerprint);
     let (observed, plan) = keycloak::look(&systems.keycloak, &wanted, Prune::Keep).await?;
     for stranger in keycloak::strangers(&wanted, &observed) {
         task.warn(format!(
@@ -75,7 +93,6 @@ pub(super) async fn carry_secrets(
 ) -> Result<usize, StageError> {
     let task = Task::start(reporter, "secrets", "client secrets into namespaces");
     let realm = &bootstrap.desired.realm;
-    let issuer = bootstrap.environment.identity.issuer();
     let mut carried = Vec::new();
     let mut changed = 0;
     for client in &realm.clients {
@@ -83,11 +100,7 @@ pub(super) async fn carry_secrets(
             continue;
         };
         wait_for_namespace(bootstrap, workload, namespace, &task).await?;
-        let credentials = ClientCredentials {
-            issuer: issuer.clone(),
-            client_id: client.client_id.clone(),
-            client_secret: keycloak::client_secret(&systems.keycloak, &realm.name, &client.client_id).await?,
-        };
+        let credentials = credentials(bootstrap, systems, &client.client_id).await?;
         let ensured = apply_client_secret(&workload.cluster, namespace, secret, &credentials).await?;
         changed += usize::from(ensured != Ensure::NotNeeded);
         carried.push(format!("{namespace}/{secret}"));
@@ -98,6 +111,20 @@ pub(super) async fn carry_secrets(
         carried.join(", ")
     });
     Ok(changed)
+}
+
+/// What an application needs to know of its client.
+pub(super) async fn credentials(
+    bootstrap: &Bootstrap<'_>,
+    systems: &Systems,
+    client_id: &str,
+) -> Result<ClientCredentials, StageError> {
+    let realm = &bootstrap.desired.realm.name;
+    Ok(ClientCredentials {
+        issuer: bootstrap.environment.identity.issuer(),
+        client_id: client_id.to_owned(),
+        client_secret: keycloak::client_secret(&systems.keycloak, realm, client_id).await?,
+    })
 }
 
 async fn wait_for_namespace(

@@ -10,11 +10,12 @@ mod error;
 mod flux;
 mod identity;
 mod names;
+mod plan;
 mod preflight;
 mod proof;
 mod repository;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -23,7 +24,11 @@ use futures::future::BoxFuture;
 use jiff::civil::Date;
 
 pub use error::{BootstrapError, Stage, StageError};
-pub use preflight::Check;
+pub use plan::{API_VERSION as PLAN_API_VERSION, KIND as PLAN_KIND};
+pub use plan::{
+    EnvironmentPlan, KnownAfter, Moved, PlannedChange, Surface, SurfacePlan, UnknownSurface, plan,
+};
+pub use preflight::{Check, CheckId, CheckOutcome, Chosen, UnknownCheck, preflight};
 
 use crate::config::{Declarations, ResolvedEnvironment};
 use crate::desired::Desired;
@@ -64,6 +69,8 @@ pub struct Bootstrap<'a> {
     pub today: Date,
     /// How to log people in for the proof; `None` leaves the proof to them.
     pub login: Option<&'a dyn PersonLogin>,
+    /// Which checks count before anything is changed.
+    pub checks: Chosen,
     /// How long each stage may take.
     pub limit: Duration,
 }
@@ -109,11 +116,21 @@ impl Outcome {
 /// 5. dns: the wildcard record at the gateway's address, seen at every name server
 /// 6. proof: what a member's token may and may not do
 ///
+/// With `surfaces`, only what changes those; everything without.
+///
 /// # Errors
 /// Says which stage failed, which were done by then, and what the system said. The same call goes on from there.
-pub async fn run(bootstrap: &Bootstrap<'_>, reporter: &dyn Reporter) -> Result<Outcome, BootstrapError> {
+pub async fn run(
+    bootstrap: &Bootstrap<'_>,
+    surfaces: &BTreeSet<Surface>,
+    reporter: &dyn Reporter,
+) -> Result<Outcome, BootstrapError> {
     let progress = Progress::default();
-    let outcome = Box::pin(stages(bootstrap, reporter, &progress)).await;
+    let outcome = if surfaces.is_empty() {
+        Box::pin(stages(bootstrap, reporter, &progress)).await
+    } else {
+        Box::pin(some_stages(bootstrap, surfaces, reporter, &progress)).await
+    };
     outcome.map_err(|(stage, source)| BootstrapError {
         stage,
         done: progress.stages(),
@@ -166,6 +183,66 @@ async fn stages(
         changes: progress.changes(),
         issuer: bootstrap.environment.identity.issuer(),
         left,
+    })
+}
+
+/// The stages that change `surfaces`, and no other.
+async fn some_stages(
+    bootstrap: &Bootstrap<'_>,
+    surfaces: &BTreeSet<Surface>,
+    reporter: &dyn Reporter,
+    progress: &Progress,
+) -> Result<Outcome, Fault> {
+    let has = |surface| surfaces.contains(&surface);
+    let preflight = preflight::connect(bootstrap, reporter);
+    let systems = progress.of(Stage::Preflight, preflight, |_| 0).await?;
+    let made = if has(Surface::Management) {
+        let stack = cluster::provide_stack(bootstrap, &systems, reporter);
+        let stack = progress.of(Stage::Stack, stack, |stack| stack.changes).await?;
+        let cluster = cluster::bring_up(bootstrap, &systems, stack, reporter);
+        let workload = progress.of(Stage::Cluster, cluster, |workload| workload.changes);
+        Some(workload.await?)
+    } else {
+        None
+    };
+    if has(Surface::Keycloak) {
+        let logins = identity::set_up(bootstrap, &systems, reporter);
+        progress.of(Stage::Logins, logins, |changes| *changes).await?;
+    }
+    let published = if has(Surface::Git) {
+        let published = repository::publish(bootstrap, &systems, reporter);
+        progress
+            .of(Stage::Git, published, |published| published.files)
+            .await?
+    } else {
+        repository::published(bootstrap, &systems, has(Surface::Workload))
+            .map_err(|error| (Stage::Git, error))?
+    };
+    if has(Surface::Workload) || has(Surface::Dns) {
+        let workload = match made {
+            Some(workload) => workload,
+            None => cluster::connect(bootstrap, &systems)
+                .await
+                .map_err(|error| (Stage::Cluster, error))?,
+        };
+        if has(Surface::Workload) {
+            let flux = flux::hand_over(bootstrap, &workload, &published, reporter);
+            let secrets = identity::carry_secrets(bootstrap, &systems, &workload, reporter);
+            tokio::try_join!(
+                progress.of(Stage::Flux, flux, |changes| *changes),
+                progress.of(Stage::Secrets, secrets, |changes| *changes),
+            )?;
+        }
+        if has(Surface::Dns) {
+            let names = names::point_at_gateway(bootstrap, &systems, &workload, reporter);
+            progress.of(Stage::Dns, names, |changes| *changes).await?;
+        }
+    }
+    Ok(Outcome {
+        commit: published.commit.short(),
+        changes: progress.changes(),
+        issuer: bootstrap.environment.identity.issuer(),
+        left: Vec::new(),
     })
 }
 

@@ -3,7 +3,7 @@
 use super::preflight::Systems;
 use super::{Bootstrap, StageError};
 use crate::report::{Reporter, Task};
-use crate::surface::git::{DesiredFile, Published};
+use crate::surface::git::{self, DesiredFile, DesiredFiles, Published};
 
 /// Commits and pushes what differs. Gives the newest commit of the branch.
 pub(super) async fn publish(
@@ -13,12 +13,7 @@ pub(super) async fn publish(
 ) -> Result<Published, StageError> {
     let task = Task::start(reporter, "git", "the platform's repository");
     let git = &bootstrap.environment.git;
-    let mut files = bootstrap.files.clone();
-    let components = bootstrap.flux.components()?;
-    files.insert(
-        git.path.join("flux-system/gotk-components.yaml"),
-        DesiredFile::text(components.into_bytes()),
-    );
+    let files = files(bootstrap)?;
     let owned: Vec<&str> = bootstrap.owned.iter().map(String::as_str).collect();
     let message = format!("{}: the platform as declared", bootstrap.environment.name);
     let published = systems.branch.publish(&files, &owned, &message, &task).await?;
@@ -37,4 +32,41 @@ pub(super) async fn publish(
         ),
     });
     Ok(published)
+}
+
+/// Everything that should be on the branch: Flux's components, too.
+pub(super) fn files(bootstrap: &Bootstrap<'_>) -> Result<DesiredFiles, StageError> {
+    let mut files = bootstrap.files.clone();
+    let components = bootstrap.flux.components()?;
+    files.insert(
+        bootstrap
+            .environment
+            .git
+            .path
+            .join("flux-system/gotk-components.yaml"),
+        DesiredFile::text(components.into_bytes()),
+    );
+    Ok(files)
+}
+
+/// What is on the branch, without publishing anything.
+///
+/// # Errors
+/// When nothing was ever published or, with `must_be_desired`, when something else is on the branch than is desired.
+pub(super) fn published(
+    bootstrap: &Bootstrap<'_>,
+    systems: &Systems,
+    must_be_desired: bool,
+) -> Result<Published, StageError> {
+    let branch = &bootstrap.environment.git.branch;
+    let unpublished = |files| StageError::Unpublished {
+        branch: branch.clone(),
+        files,
+    };
+    let owned: Vec<&str> = bootstrap.owned.iter().map(String::as_str).collect();
+    let plan = git::plan(&files(bootstrap)?, &owned, &systems.published)?;
+    match systems.published.head {
+        Some(commit) if plan.is_empty() || !must_be_desired => Ok(Published { commit, files: 0 }),
+        _ => Err(unpublished(plan.steps.len())),
+    }
 }

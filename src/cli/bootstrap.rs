@@ -1,24 +1,24 @@
 //! `lotse bootstrap`: from declarations to a cluster that is proved to work.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
+use super::environment::{check_realm, check_settings, with_bootstrap};
 use super::error;
 use super::lab::NameServerArgs;
 use super::turn::Turn;
 use super::ui::{self, Style};
 use super::workspace::Workspace;
 use super::{CommandError, Exit, Kind, Settings};
-use crate::bootstrap::{self, Bootstrap, Outcome, PersonLogin, STAGE_LIMIT};
+use crate::bootstrap::{self, CheckId, Chosen, Outcome, PersonLogin, STAGE_LIMIT};
 use crate::causes;
-use crate::config::{Loaded, MissingSettings};
-use crate::desired::{Desired, KUBECTL_CLIENT};
+use crate::config::Loaded;
+use crate::desired::KUBECTL_CLIENT;
 use crate::lab::RunningLab;
-use crate::lab::launch;
 use crate::lab::login::{self, LoginRequest};
 use crate::names::{EnvironmentName, LabName, Login};
 use crate::report::Reporter;
@@ -43,6 +43,9 @@ pub(super) struct BootstrapArguments {
     /// Limit for each wait of a stage, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = STAGE_LIMIT.as_secs())]
     timeout: u64,
+    /// Go on in spite of this check of preflight (`lotse preflight` names them); may be given more than once
+    #[arg(long, value_name = "CHECK")]
+    skip: Vec<CheckId>,
     #[command(flatten)]
     name_server: NameServerArgs,
     /// Go ahead without being asked; the embedded lab never asks
@@ -81,43 +84,6 @@ pub(super) async fn run(arguments: &BootstrapArguments, settings: &Settings) -> 
     drop(reporter);
     ui::print(&summary(&loaded, &outcome, started.elapsed(), Style::of_stdout()));
     Ok(Exit::Done)
-}
-
-/// Looks for the settings that declarations name before anything is started. Those that a lab gives are there once it
-/// is up.
-fn check_settings(loaded: &Loaded, settings: &Settings) -> Result<(), CommandError> {
-    let environment = &loaded.declarations.environment;
-    let mut values = settings.variables.clone();
-    if environment.lab.is_some() {
-        let given = launch::variable_names().map(|name| (name, "known once the lab is up".to_owned()));
-        values.extend(given);
-    }
-    environment
-        .resolve(&values)
-        .map(drop)
-        .map_err(|missing| missing_settings(&missing, &environment.name))
-}
-
-/// People could not log in to another realm of a lab, which would only be seen at the very end.
-fn check_realm(loaded: &Loaded) -> Result<(), CommandError> {
-    let environment = &loaded.declarations.environment;
-    let realm = &environment.identity.realm;
-    if environment.lab.is_none() || realm == launch::REALM {
-        return Ok(());
-    }
-    let message = format!("a lab has the realm `{}` only, not `{realm}`", launch::REALM);
-    Err(CommandError::new(Kind::Usage, message).hint(format!(
-        "write `realm: {}` in environments/{}/environment.yaml",
-        launch::REALM,
-        environment.name
-    )))
-}
-
-fn missing_settings(missing: &MissingSettings, environment: &EnvironmentName) -> CommandError {
-    let file = format!("environments/{environment}/environment.yaml");
-    CommandError::from_error(Kind::Usage, missing).hint(format!(
-        "{file} names them: set them (`export NAME=...`) and run the command again, or correct the file"
-    ))
 }
 
 async fn bring_lab_up(
@@ -170,46 +136,25 @@ async fn bring_up(
     (lab, reporter): (Option<&RunningLab>, &dyn Reporter),
 ) -> Result<Outcome, CommandError> {
     let declarations = &loaded.declarations;
-    let values = values(settings, lab)?;
-    let environment = declarations
-        .environment
-        .resolve(&values)
-        .map_err(|missing| missing_settings(&missing, &arguments.environment))?;
-    let desired = Desired::build(declarations, &environment, workspace.today);
-    let (files, owned) = workspace.publication(declarations, &desired)?;
-    let flux = super::flux::release(settings, &environment, reporter).await?;
-    let logins = lab.map(|lab| LabLogins { lab });
-    let bootstrap = Bootstrap {
-        declarations,
-        environment: &environment,
-        desired: &desired,
-        files,
-        owned,
-        flux,
-        cache: settings.cache.clone(),
-        today: workspace.today,
-        login: logins.as_ref().map(|logins| logins as &dyn PersonLogin),
-        limit: Duration::from_secs(arguments.timeout),
+    let checks = Chosen {
+        skip: arguments.skip.iter().copied().collect(),
+        ..Chosen::default()
     };
-    bootstrap::run(&bootstrap, reporter)
-        .await
-        .map_err(|failed| error::of_bootstrap(&failed, &arguments.environment))
-}
-
-/// Values of the settings that declarations name: the program's environment, and what the lab adds.
-fn values(settings: &Settings, lab: Option<&RunningLab>) -> Result<BTreeMap<String, String>, CommandError> {
-    let mut values = settings.variables.clone();
-    if let Some(lab) = lab {
-        let variables = lab
-            .variables()
-            .map_err(|failed| CommandError::from_error(Kind::Failed, &failed))?;
-        values.extend(
-            variables
-                .into_iter()
-                .map(|(name, value)| (name, value.expose().to_owned())),
-        );
-    }
-    Ok(values)
+    let logins = lab.map(|lab| LabLogins { lab });
+    let login = logins.as_ref().map(|logins| logins as &dyn PersonLogin);
+    with_bootstrap(
+        (workspace, settings),
+        declarations,
+        (lab, login),
+        (checks, Duration::from_secs(arguments.timeout), reporter),
+        async |bootstrap| {
+            let done = Box::pin(bootstrap::run(bootstrap, &BTreeSet::new(), reporter)).await;
+            done.map_err(|failed| {
+                error::of_bootstrap(&failed, &format!("lotse bootstrap {}", arguments.environment))
+            })
+        },
+    )
+    .await
 }
 
 /// People of the lab log in at its forge; the lab knows their passwords.

@@ -4,9 +4,8 @@ use std::error::Error;
 
 use super::Exit;
 use super::workspace::EnvironmentsError;
-use crate::bootstrap::{BootstrapError, Check, Stage, StageError};
+use crate::bootstrap::{BootstrapError, Check, CheckOutcome, Stage, StageError};
 use crate::causes;
-use crate::names::EnvironmentName;
 use crate::surface::git::GitError;
 
 /// Whose fault it is, which decides prefix and exit code.
@@ -119,7 +118,7 @@ pub(super) fn of_environments(error: &EnvironmentsError) -> CommandError {
 }
 
 /// A bring-up that could not go on: what was done, what was not, and the next command.
-pub(super) fn of_bootstrap(error: &BootstrapError, environment: &EnvironmentName) -> CommandError {
+pub(super) fn of_bootstrap(error: &BootstrapError, command: &str) -> CommandError {
     let told = CommandError::from_error(kind(&error.source), error);
     let told = match error.source.as_ref() {
         StageError::Preflight { failed, .. } => failed.iter().fold(told, with_check),
@@ -135,16 +134,29 @@ pub(super) fn of_bootstrap(error: &BootstrapError, environment: &EnvironmentName
         list(&error.done)
     };
     told.hint(format!("done: {done}; not done: {not_done}"))
-        .hint(format!("`lotse bootstrap {environment}` goes on from here"))
+        .hint(format!("`{command}` goes on from here"))
+}
+
+/// A plan that could not be made: which system could not be compared, and why.
+pub(super) fn of_plan(error: &BootstrapError) -> CommandError {
+    let told = CommandError::from_error(kind(&error.source), error.source.as_ref());
+    let told = match error.source.as_ref() {
+        StageError::Preflight { failed, .. } => failed.iter().fold(told, with_check),
+        other => other.remedy().into_iter().fold(told, CommandError::hint),
+    };
+    told.hint("nothing was changed")
 }
 
 fn with_check(mut told: CommandError, check: &Check) -> CommandError {
-    let problem = check.problem.as_deref().unwrap_or_default();
-    told.causes.push(format!("{}: {problem}", check.name));
-    if told.hints.contains(&check.remedy) {
+    let CheckOutcome::Failed { problem, remedy } = &check.outcome else {
+        return told;
+    };
+    told.causes
+        .push(format!("not so: {} ({}): {problem}", check.name, check.id));
+    if told.hints.contains(remedy) {
         return told;
     }
-    told.hint(check.remedy.clone())
+    told.hint(remedy.clone())
 }
 
 const fn kind(error: &StageError) -> Kind {
@@ -176,7 +188,7 @@ mod tests {
                 wrong: vec!["ada may not read".to_owned()],
             }),
         };
-        let told = of_bootstrap(&error, &EnvironmentName::new("lab").unwrap());
+        let told = of_bootstrap(&error, "lotse bootstrap lab");
         assert_eq!(told.kind.exit(), Exit::Checks);
         assert_eq!(
             told.hints,

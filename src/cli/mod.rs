@@ -1,8 +1,10 @@
 //! The terminal: arguments, settings, one file per command, and how things are shown.
 
 mod app;
+mod apply;
 mod bootstrap;
 pub mod check;
+mod environment;
 mod error;
 pub mod exit;
 pub mod explain;
@@ -13,8 +15,10 @@ mod format;
 mod init;
 mod lab;
 mod people;
+mod plan;
+mod preflight;
 pub mod render;
-mod schema;
+pub mod schema;
 mod settings;
 mod turn;
 mod ui;
@@ -42,13 +46,14 @@ use workspace::Workspace;
 #[command(after_help = "Examples:
   lotse init platform    the repository of a platform of your own
   lotse bootstrap lab    a whole cluster on this machine, no cloud account needed
+  lotse plan lab         what would change there, in every system
   lotse check            every mistake in the declarations, with line and help
   lotse lab down         end the lab and remove its state
 
 Exit codes:
   0 done or nothing to do    1 failed            2 wrong usage
-  3 mistakes in declarations 4 not logged in     7 a check failed
-  70 internal fault          130 interrupted")]
+  3 mistakes in declarations 4 not logged in     5 changes pending
+  7 a check failed           70 internal fault   130 interrupted")]
 struct Arguments {
     #[command(flatten)]
     global: settings::GlobalArguments,
@@ -60,6 +65,9 @@ struct Arguments {
 enum Command {
     Init(init::InitArguments),
     Bootstrap(bootstrap::BootstrapArguments),
+    Preflight(preflight::PreflightArguments),
+    Plan(plan::PlanArguments),
+    Apply(apply::ApplyArguments),
     App(app::AppArguments),
     People(people::PeopleArguments),
     Check(check::CheckArgs),
@@ -157,6 +165,9 @@ async fn run(command: Command, settings: &Settings) -> Result<Exit, CommandError
     let workspace = Workspace::new(settings);
     match command {
         Command::Bootstrap(arguments) => bootstrap::run(&arguments, settings).await,
+        Command::Preflight(arguments) => preflight::run(&arguments, settings).await,
+        Command::Plan(arguments) => plan::run(&arguments, settings).await,
+        Command::Apply(arguments) => apply::run(&arguments, settings).await,
         Command::Check(arguments) => match check::run(&arguments, &workspace, &mut out, &mut err) {
             Err(CheckError::Environments(error)) => Err(error::of_environments(&error)),
             Err(CheckError::Output(error)) => written(Err(error)),

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::exit::Exit;
 use super::workspace::{EnvironmentsError, Workspace, plural};
-use crate::config::Declarations;
+use crate::config::{Declarations, Loaded};
 use crate::desired::Desired;
 use crate::names::EnvironmentName;
 use crate::render::{self, Difference, Kind, Place, RenderError, Stamp, Tree};
@@ -100,15 +100,22 @@ fn render(
             return Ok(Exit::Declarations);
         }
     };
+    let Loaded {
+        declarations,
+        warnings,
+        sources,
+    } = loaded;
     workspace
-        .show(&loaded.warnings, &loaded.sources, err)
+        .show(&warnings, &sources, err)
         .map_err(RenderCommandError::Io)?;
-    let has_warnings = !loaded.warnings.is_empty();
+    // The texts of a large platform take as much memory as a good part of its tree.
+    drop(sources);
+    let has_warnings = !warnings.is_empty();
     let failed = |source| RenderCommandError::Render {
         environment: environment.clone(),
         source,
     };
-    let tree = tree(&loaded.declarations, workspace).map_err(failed)?;
+    let tree = tree(&declarations, workspace).map_err(failed)?;
     let apply = if args.check {
         render::compare
     } else {

@@ -61,6 +61,16 @@ impl Cluster {
         Ok((!fields.is_empty()).then_some((Action::Update, fields)))
     }
 
+    /// Whether the server would take the object: a dry run of the apply, past all of its admission.
+    ///
+    /// # Errors
+    /// What the server says against it.
+    pub async fn would_accept(&self, manifest: &Manifest) -> Result<(), KubernetesError> {
+        self.patch(manifest, &self.apply_params().dry_run())
+            .await
+            .map(drop)
+    }
+
     /// Applies the steps of `plan` in order and tells how many objects were added or updated.
     pub async fn apply_plan(&self, plan: &Plan<ApplyOperation>) -> Result<usize, KubernetesError> {
         let mut changed = 0;

@@ -1,9 +1,9 @@
 //! Which fields of an object differ. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kube::api::DynamicObject;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::plan::FieldChange;
 
@@ -16,7 +16,13 @@ const WRITTEN_BY_SERVER: [&str; 5] = [
     "uid",
 ];
 
-/// What differs between two states of one object, apart from status and what the server writes by itself.
+/// Labels that Flux writes into everything it delivers, whatever the tree says.
+const WRITTEN_BY_FLUX: [&str; 2] = [
+    "kustomize.toolkit.fluxcd.io/name",
+    "kustomize.toolkit.fluxcd.io/namespace",
+];
+
+/// What differs between two states of one object, apart from status and what the server and Flux write by themselves.
 /// Values of Secrets are masked.
 pub(super) fn between(before: &DynamicObject, after: &DynamicObject) -> Vec<FieldChange> {
     let is_secret = after.types.as_ref().is_some_and(|types| types.kind == "Secret");
@@ -27,6 +33,15 @@ fn comparable(object: &DynamicObject) -> Value {
     let mut value = serde_json::to_value(object).unwrap_or_default();
     if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.retain(|key, _| !WRITTEN_BY_SERVER.contains(&key.as_str()));
+        if let Some(labels) = metadata.get_mut("labels").and_then(Value::as_object_mut) {
+            labels.retain(|key, _| !WRITTEN_BY_FLUX.contains(&key.as_str()));
+        }
+        if metadata
+            .get("labels")
+            .is_some_and(|labels| labels == &Value::Object(Map::new()))
+        {
+            metadata.remove("labels");
+        }
     }
     if let Some(object) = value.as_object_mut() {
         object.remove("status");
@@ -63,11 +78,54 @@ fn collect(path: String, before: Option<&Value>, after: Option<&Value>, changes:
         }
         return;
     }
+    if let (Some(Value::Array(before)), Some(Value::Array(after))) = (before, after) {
+        return collect_items(&path, before, after, changes);
+    }
     changes.push(FieldChange {
         path,
         before: before.map(Value::to_string),
         after: after.map(Value::to_string),
     });
+}
+
+/// Items with names are compared by them; of other lists, what only one side has is told.
+fn collect_items(path: &str, before: &[Value], after: &[Value], changes: &mut Vec<FieldChange>) {
+    if let (Some(before), Some(after)) = (by_name(before), by_name(after)) {
+        let names: BTreeSet<&str> = before.keys().chain(after.keys()).copied().collect();
+        for name in names {
+            let inner = format!("{path}[{name}]");
+            collect(
+                inner,
+                before.get(name).copied(),
+                after.get(name).copied(),
+                changes,
+            );
+        }
+        return;
+    }
+    let without = |these: &[Value], those: &[Value]| {
+        let left: Vec<Value> = these
+            .iter()
+            .filter(|item| !those.contains(item))
+            .cloned()
+            .collect();
+        (!left.is_empty()).then(|| Value::Array(left).to_string())
+    };
+    let (gone, new) = (without(before, after), without(after, before));
+    let is_order = gone.is_none() && new.is_none();
+    let whole = |items: &[Value]| Some(Value::Array(items.to_vec()).to_string());
+    changes.push(FieldChange {
+        path: path.to_owned(),
+        before: if is_order { whole(before) } else { gone },
+        after: if is_order { whole(after) } else { new },
+    });
+}
+
+/// The items of a list by their names; `None` where one has none, or two have the same.
+fn by_name(items: &[Value]) -> Option<BTreeMap<&str, &Value>> {
+    let named = items.iter().map(|item| Some((item["name"].as_str()?, item)));
+    let named: BTreeMap<&str, &Value> = named.collect::<Option<_>>()?;
+    (named.len() == items.len()).then_some(named)
 }
 
 #[cfg(test)]
@@ -102,6 +160,32 @@ mod tests {
                 ("spec.paused".into(), Some("true".into()), None),
                 ("spec.replicas".into(), Some("1".into()), Some("2".into())),
             ]
+        );
+    }
+
+    #[test]
+    fn test_lists_tell_what_came_and_went() {
+        let shown = |before: Value, after: Value| {
+            let changes = field_changes(&json!({ "a": before }), &json!({ "a": after }), false);
+            let text = |value: Option<String>| value.unwrap_or_default();
+            changes
+                .into_iter()
+                .map(|change| format!("{} {} → {}", change.path, text(change.before), text(change.after)))
+                .collect::<Vec<_>>()
+        };
+        let named = |image: &str| json!([{"name": "web", "image": image}, {"name": "log", "image": "l"}]);
+        assert_eq!(shown(named("1"), named("2")), [r#"a[web].image "1" → "2""#]);
+        assert_eq!(
+            shown(json!(["x", "y"]), json!(["y", "z"])),
+            [r#"a ["x"] → ["z"]"#]
+        );
+        assert_eq!(
+            shown(json!(["x", "y"]), json!(["y", "x"])),
+            [r#"a ["x","y"] → ["y","x"]"#]
+        );
+        assert_eq!(
+            shown(json!([{"name": "x"}]), json!([])),
+            [r#"a[x] {"name":"x"} → "#]
         );
     }
 

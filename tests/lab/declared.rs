@@ -14,16 +14,17 @@ const TOLD_WITHIN: Duration = Duration::from_secs(60);
 /// Seconds a stage may take where it is to fail: longer than a stage of an unchanged lab takes.
 const SHORT: &str = "30";
 
-const APP: &str = r"apiVersion: lotse/v1
+const APP: &str = r#"apiVersion: lotse/v1
 kind: App
 name: noticeboard
 description: Notices for everybody
 owners: [website]
 hosts: [notices]
 source: {manifests: manifests}
+quota: {cpu: "2"}
 access:
   - {team: website, role: edit}
-";
+"#;
 const KUSTOMIZATION: &str = r"apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
 resources: [deployment.yaml, service.yaml]
@@ -33,8 +34,8 @@ kind: Service
 metadata: {name: noticeboard}
 spec: {selector: {app: noticeboard}, ports: [{port: 80}]}
 ";
-/// Runs as whoever the image says, which no namespace allows unless its application declares so.
-const CARELESS: &str = r"apiVersion: apps/v1
+/// Wants more than the application's quota, which only the cluster can say.
+const CARELESS: &str = r#"apiVersion: apps/v1
 kind: Deployment
 metadata: {name: noticeboard}
 spec:
@@ -42,8 +43,13 @@ spec:
   template:
     metadata: {labels: {app: noticeboard}}
     spec:
-      containers: [{name: noticeboard, image: registry.example.org/noticeboard:1}]
-";
+      securityContext: {runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
+      containers:
+        - name: noticeboard
+          image: registry.example.org/noticeboard:1
+          resources: {requests: {cpu: "64"}}
+          securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+"#;
 const DEPLOYMENT: &str = r"apiVersion: apps/v1
 kind: Deployment
 metadata: {name: noticeboard}
@@ -73,7 +79,7 @@ pub(crate) fn a_new_application_comes_and_goes(lab: &Lab) {
     checkout.write(deployment, CARELESS);
     let ran = checkout.bootstrap(lab, &["--timeout", SHORT]);
     assert_eq!(ran.code, Some(1), "{}\n{}", ran.stdout, ran.stderr);
-    assert!(ran.stderr.contains("violates PodSecurity"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("exceeded quota"), "{}", ran.stderr);
     checkout.write(deployment, DEPLOYMENT);
     let ran = checkout.bootstrap(lab, &[]);
     assert!(ran.took < TOLD_WITHIN, "it took {:?}", ran.took);

@@ -20,6 +20,8 @@ mod gateways;
 mod kit;
 mod lockdown;
 mod new_platform;
+mod plans;
+mod preflights;
 mod readme;
 mod realms;
 mod reconciled;
@@ -108,7 +110,7 @@ const LOOKING: [(&str, LabTest); 18] = [
 ];
 
 /// What changes something in the lab and puts it back.
-const CHANGING: [(&str, LabTest); 24] = [
+const CHANGING: [(&str, LabTest); 28] = [
     (
         "a_second_run_has_nothing_to_do",
         realms::a_second_run_has_nothing_to_do,
@@ -146,6 +148,22 @@ const CHANGING: [(&str, LabTest); 24] = [
     (
         "what_flux_delivers_is_put_back",
         drift::what_flux_delivers_is_put_back,
+    ),
+    (
+        "a_plan_says_exactly_what_an_apply_does",
+        plans::a_plan_says_exactly_what_an_apply_does,
+    ),
+    (
+        "a_saved_plan_is_carried_out_or_refused",
+        plans::a_saved_plan_is_carried_out_or_refused,
+    ),
+    (
+        "every_check_holds_in_a_lab",
+        preflights::every_check_holds_in_a_lab,
+    ),
+    (
+        "what_would_fail_later_is_told_before",
+        preflights::what_would_fail_later_is_told_before,
     ),
     (
         "every_wrong_setting_is_told_at_once",

@@ -16,7 +16,8 @@ fn lotse(world: &World, arguments: &[&str]) -> Ran {
     run(&mut command)
 }
 
-/// `lotse init`, `lotse app new`, `lotse bootstrap lab`: the applications run, and a second bring-up has nothing to do.
+/// `lotse init`, `lotse app new`, `lotse plan` before there is a cluster, and its plan carried out: the applications run,
+/// and a bring-up has nothing to do then.
 pub(crate) fn a_new_platform_comes_up(_lab: &Lab) {
     let world = World::new();
     let directory = world.path().join("ship");
@@ -39,7 +40,20 @@ pub(crate) fn a_new_platform_comes_up(_lab: &Lab) {
     ];
     lotse(&world, &notes).success();
     lotse(&world, &["check"]).success();
-    let ran = lotse(&world, &["bootstrap", "lab"]);
+    let down = lotse(&world, &["plan", "lab"]);
+    assert_eq!(down.code, Some(1), "{}", down.stderr);
+    assert!(down.stderr.contains("`lotse lab up`"), "{}", down.stderr);
+    lotse(&world, &["lab", "up", "ship"]).success();
+    let plan = lotse(&world, &["-q", "plan", "lab", "--out", "first.plan"]).success();
+    for planned in [
+        "  + Cluster/prod/prod\n",
+        "  + realm\n",
+        " objects that Flux delivers: known after Cluster/prod/prod is Available\n",
+        "  ? *.prod.lab.test at the gateway's address: known after Cluster/prod/prod is Available\n",
+    ] {
+        assert!(plan.contains(planned), "no {planned} in\n{plan}");
+    }
+    let ran = lotse(&world, &["apply", "first.plan"]);
     assert_eq!(ran.code, Some(0), "{}\n{}", ran.stdout, ran.stderr);
     let kubeconfig = lotse(&world, &["lab", "kubeconfig", "ship"]).success();
     let prod = Kubectl::with(kubeconfig.trim());

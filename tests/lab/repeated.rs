@@ -38,7 +38,7 @@ fn versions(kubectl: &Kubectl, kinds: &str, field: &str) -> BTreeMap<String, Str
 }
 
 /// Everything that a bring-up could change, by where it is.
-fn everything(lab: &Lab) -> BTreeMap<String, String> {
+pub(crate) fn everything(lab: &Lab) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
     for (name, kubectl) in [("moin", &lab.moin), ("prod", &lab.prod)] {
         let steady = versions(kubectl, STEADY, "resourceVersion");

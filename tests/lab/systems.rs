@@ -173,10 +173,17 @@ impl Checkout {
 
     /// A bring-up of the same environment from here.
     pub(crate) fn bootstrap(&self, lab: &Lab, options: &[&str]) -> Ran {
-        run(lab
-            .world
-            .command(&[&["bootstrap", "lab"], options].concat())
-            .current_dir(self.directory.path()))
+        self.lotse(lab, &[&["bootstrap", "lab"], options].concat())
+    }
+
+    /// A command of lotse from here.
+    pub(crate) fn lotse(&self, lab: &Lab, arguments: &[&str]) -> Ran {
+        run(self.enter(&mut lab.world.command(arguments)))
+    }
+
+    /// Lets `command` run here.
+    pub(crate) fn enter<'command>(&self, command: &'command mut Command) -> &'command mut Command {
+        command.current_dir(self.directory.path())
     }
 }
 

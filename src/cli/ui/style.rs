@@ -63,6 +63,24 @@ impl Style {
         self.wrap("1", text)
     }
 
+    /// What is added.
+    #[must_use]
+    pub(in crate::cli) fn added(self, text: &str) -> String {
+        self.wrap("32", text)
+    }
+
+    /// What is changed.
+    #[must_use]
+    pub(in crate::cli) fn changed(self, text: &str) -> String {
+        self.wrap("33", text)
+    }
+
+    /// What is removed.
+    #[must_use]
+    pub(in crate::cli) fn removed(self, text: &str) -> String {
+        self.wrap("31", text)
+    }
+
     fn wrap(self, code: &str, text: &str) -> String {
         if self.coloured {
             format!("\u{1b}[{code}m{text}\u{1b}[0m")

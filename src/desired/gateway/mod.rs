@@ -49,7 +49,6 @@ pub enum AddressOf {
     },
 }
 
-/// `Kind namespace/name`.
 impl fmt::Display for AddressOf {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

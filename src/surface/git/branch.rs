@@ -1,6 +1,8 @@
 //! The branch of the platform's repository: observe, apply, publish.
 
-use camino::Utf8PathBuf;
+use std::collections::BTreeMap;
+
+use camino::{Utf8Path, Utf8PathBuf};
 use git2::Oid;
 
 use super::files::DesiredFiles;
@@ -72,6 +74,31 @@ impl Branch {
     pub async fn observe(&self) -> Result<ObservedBranch, GitError> {
         let _lock = cache::CacheLock::take(&self.git.directory).await?;
         self.observe_locked().await
+    }
+
+    /// Texts of the files of `observed` that are `wanted`; what is no UTF-8 is left out.
+    pub async fn texts(
+        &self,
+        observed: &ObservedBranch,
+        wanted: impl Fn(&Utf8Path) -> bool,
+    ) -> Result<BTreeMap<Utf8PathBuf, String>, GitError> {
+        let _lock = cache::CacheLock::take(&self.git.directory).await?;
+        let repository = cache::open(&self.git.directory)?;
+        let mut texts = BTreeMap::new();
+        for (path, entry) in observed.files.iter().filter(|(path, _)| wanted(path)) {
+            if let Some(text) = cache::text(&repository, entry)? {
+                texts.insert(path.clone(), text);
+            }
+        }
+        Ok(texts)
+    }
+
+    /// Asks the server whether a commit on top of `observed` may be pushed, without pushing one (`--dry-run`). What hooks
+    /// of the server decide, such as the protection of a branch, is only said at a real push.
+    pub async fn try_push(&self, observed: &ObservedBranch) -> Result<(), GitError> {
+        let _lock = cache::CacheLock::take(&self.git.directory).await?;
+        let commit = cache::empty_commit(&cache::open(&self.git.directory)?, observed.head)?;
+        self.push_with(&["--dry-run"], commit, observed.head).await
     }
 
     /// Commits what `plan` says on top of what it was computed from, and pushes it. Gives the newest commit; without
@@ -223,18 +250,25 @@ impl Branch {
     }
 
     async fn push(&self, commit: CommitId, expected: Option<CommitId>) -> Result<(), GitError> {
+        self.push_with(&[], commit, expected).await
+    }
+
+    async fn push_with(
+        &self,
+        options: &[&str],
+        commit: CommitId,
+        expected: Option<CommitId>,
+    ) -> Result<(), GitError> {
         let reference = self.reference();
         let expected = expected.map(|expected| expected.to_string()).unwrap_or_default();
         // The lease makes a branch that moved a plain refusal, also where it moved back to an older commit.
         let lease = format!("--force-with-lease={reference}:{expected}");
         let refspec = format!("{commit}:{reference}");
+        let rest = [lease.as_str(), "--", &self.repository.url, &refspec];
+        let arguments = [&["push", "--quiet"], options, &rest].concat();
         let pushed = self
             .git
-            .run(
-                &format!("pushing to {}", self.repository.branch),
-                &["push", "--quiet", &lease, "--", &self.repository.url, &refspec],
-                "",
-            )
+            .run(&format!("pushing to {}", self.repository.branch), &arguments, "")
             .await?;
         pushed.map(|_| ()).map_err(|failure| self.explain(&failure))
     }

@@ -1,7 +1,7 @@
 //! The local copy of the repository: a directory of ours that can be thrown away at any time.
 
 use camino::{Utf8Path, Utf8PathBuf};
-use git2::{Index, IndexEntry, IndexTime, Oid, Repository, TreeWalkMode, TreeWalkResult};
+use git2::{Index, IndexEntry, IndexTime, Oid, Repository, Signature, Time, TreeWalkMode, TreeWalkResult};
 
 use super::files::Content;
 use super::plan::{Entry, GitOperation, ObservedBranch};
@@ -89,6 +89,37 @@ pub(super) fn observe(repository: &Repository, head: CommitId) -> Result<Observe
         head: Some(head),
         files,
     })
+}
+
+/// The text of a file; `None` when it is no UTF-8.
+pub(super) fn text(repository: &Repository, entry: &Entry) -> Result<Option<String>, GitError> {
+    let blob = repository
+        .find_blob(entry.blob)
+        .map_err(GitError::local("reading a file"))?;
+    Ok(String::from_utf8(blob.content().to_vec()).ok())
+}
+
+/// A commit on top of `parent` that changes nothing, in the local copy only.
+pub(super) fn empty_commit(repository: &Repository, parent: Option<CommitId>) -> Result<CommitId, GitError> {
+    let fault = || GitError::local("making a commit to ask with");
+    let parent = parent
+        .map(|parent| repository.find_commit(parent.0))
+        .transpose()
+        .map_err(fault())?;
+    let tree = match &parent {
+        Some(parent) => parent.tree_id(),
+        None => Index::new()
+            .and_then(|mut index| index.write_tree_to(repository))
+            .map_err(fault())?,
+    };
+    let tree = repository.find_tree(tree).map_err(fault())?;
+    let author = Signature::new("lotse", "lotse@localhost", &Time::new(0, 0)).map_err(fault())?;
+    let parents: Vec<_> = parent.iter().collect();
+    let message = "asks whether a commit may be pushed";
+    repository
+        .commit(None, &author, &author, message, &tree, &parents)
+        .map(CommitId)
+        .map_err(fault())
 }
 
 /// Writes the tree that `plan` leads to, starting from `head`, and gives its id.

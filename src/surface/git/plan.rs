@@ -51,6 +51,16 @@ pub enum GitOperation {
     },
 }
 
+impl GitOperation {
+    /// The file that is written or removed.
+    #[must_use]
+    pub fn path(&self) -> &Utf8Path {
+        match self {
+            Self::Write { path, .. } | Self::Remove { path } => path,
+        }
+    }
+}
+
 /// Compares what should be with the branch. Files under `owned` (directories or single files) that are not desired go
 /// away; files elsewhere are left alone.
 ///

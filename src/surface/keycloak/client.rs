@@ -83,6 +83,37 @@ impl Admin {
             })
     }
 
+    /// Whether the administrator may make `realm` what is declared: read all of it where it is there, make it where it is
+    /// not.
+    pub async fn check_rights(&self, realm: &str) -> Result<(), KeycloakError> {
+        if self.find(&[realm], &[]).await?.is_none() {
+            return self.check_may_create().await;
+        }
+        for path in ["clients", "users", "client-scopes", "identity-provider/instances"] {
+            let parts: Vec<&str> = std::iter::once(realm).chain(path.split('/')).collect();
+            self.get(&parts, &[("max", "1")]).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether one of the administrator's roles is to make realms.
+    async fn check_may_create(&self) -> Result<(), KeycloakError> {
+        let filter = [("username", self.user.as_str()), ("exact", "true")];
+        let found = self.get(&["master", "users"], &filter).await?;
+        let id = found[0]["id"].as_str().unwrap_or_default();
+        let path = ["master", "users", id, "role-mappings", "realm", "composite"];
+        let roles = self.get(&path, &[]).await?;
+        let mut roles = roles.as_array().into_iter().flatten();
+        if roles.any(|role| role["name"] == "create-realm") {
+            return Ok(());
+        }
+        Err(KeycloakError::Forbidden {
+            request: "POST /admin/realms".to_owned(),
+            user: self.user.clone(),
+            status: 403,
+        })
+    }
+
     /// What identity tokens of `realm` name as their issuer when the server is reached at this address.
     #[must_use]
     pub fn issuer(&self, realm: &str) -> String {

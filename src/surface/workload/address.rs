@@ -12,16 +12,7 @@ pub async fn wait_for_address(
     holder: &AddressOf,
     wait: &Wait<'_>,
 ) -> Result<String, KubernetesError> {
-    let (reference, look_at): (_, fn(&ObjectReference, &DynamicObject) -> Look<String>) = match holder {
-        AddressOf::Service { namespace, name } => (
-            ObjectReference::new("v1", "Service", name).in_namespace(namespace),
-            look_at_service,
-        ),
-        AddressOf::Gateway { namespace, name } => (
-            ObjectReference::new("gateway.networking.k8s.io/v1", "Gateway", name).in_namespace(namespace),
-            look_at_gateway,
-        ),
-    };
+    let (reference, look_at) = holder_of(holder);
     let reference = &reference;
     let look = || async move {
         Ok(match cluster.read(reference).await? {
@@ -30,6 +21,32 @@ pub async fn wait_for_address(
         })
     };
     cluster.wait(wait, &[Watched::from(reference)], look).await
+}
+
+/// The address that `holder` has now; `None` where it has none, or is not there.
+pub async fn address(cluster: &Cluster, holder: &AddressOf) -> Result<Option<String>, KubernetesError> {
+    let (reference, look_at) = holder_of(holder);
+    let object = cluster.read(&reference).await?;
+    Ok(object.and_then(|object| match look_at(&reference, &object) {
+        Look::Done(address) => Some(address),
+        Look::Waiting(_) | Look::Hopeless(_) => None,
+    }))
+}
+
+/// What an object says of its address.
+type LookAt = fn(&ObjectReference, &DynamicObject) -> Look<String>;
+
+fn holder_of(holder: &AddressOf) -> (ObjectReference, LookAt) {
+    match holder {
+        AddressOf::Service { namespace, name } => (
+            ObjectReference::new("v1", "Service", name).in_namespace(namespace),
+            look_at_service,
+        ),
+        AddressOf::Gateway { namespace, name } => (
+            ObjectReference::new("gateway.networking.k8s.io/v1", "Gateway", name).in_namespace(namespace),
+            look_at_gateway,
+        ),
+    }
 }
 
 /// Takes an IP address where there is one, from `status.addresses` (Gateway API, `GatewayStatus`).

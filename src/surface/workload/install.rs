@@ -44,8 +44,13 @@ pub async fn apply_components(
 /// Applies the `GitRepository` and the root Kustomization where they are missing, or differ while Flux does not deliver
 /// them yet. Gives the number of objects that were added or updated.
 pub async fn apply_sync(cluster: &Cluster, sync: &[Manifest]) -> Result<usize, WorkloadError> {
-    let plan = plan_undelivered(cluster, sync).await?;
+    let plan = plan_sync(cluster, sync).await?;
     Ok(cluster.in_the_name_of(FLUX_MANAGER).apply_plan(&plan).await?)
+}
+
+/// What is missing of the `GitRepository` and the root Kustomization, or differs while Flux does not deliver them yet.
+pub async fn plan_sync(cluster: &Cluster, sync: &[Manifest]) -> Result<Plan<ApplyOperation>, WorkloadError> {
+    plan_undelivered(cluster, sync).await
 }
 
 /// Waits until all controllers of the release run as their Deployments say.

@@ -5,7 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use crate::desired::Manifest;
-use crate::kubernetes::{Cluster, Ensure, KubernetesError};
+use crate::kubernetes::{ApplyOperation, Cluster, Ensure, KubernetesError};
+use crate::plan::Plan;
 use crate::secret::Secret;
 
 /// What an application needs to know of its OIDC client.
@@ -27,6 +28,16 @@ pub async fn apply_client_secret(
     credentials: &ClientCredentials,
 ) -> Result<Ensure, KubernetesError> {
     cluster.apply(&client_secret(namespace, name, credentials)).await
+}
+
+/// What separates that Secret from `credentials`; values are masked.
+pub async fn plan_client_secret(
+    cluster: &Cluster,
+    namespace: &str,
+    name: &str,
+    credentials: &ClientCredentials,
+) -> Result<Plan<ApplyOperation>, KubernetesError> {
+    cluster.plan(&[client_secret(namespace, name, credentials)]).await
 }
 
 fn client_secret(namespace: &str, name: &str, credentials: &ClientCredentials) -> Manifest {

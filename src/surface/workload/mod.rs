@@ -15,15 +15,15 @@ mod release;
 mod revision;
 mod source;
 
-pub use address::wait_for_address;
+pub use address::{address, wait_for_address};
 pub use error::WorkloadError;
-pub use install::{apply_components, apply_sync, plan_components, wait_for_controllers};
-pub use login::{ClientCredentials, apply_client_secret};
+pub use install::{apply_components, apply_sync, plan_components, plan_sync, wait_for_controllers};
+pub use login::{ClientCredentials, apply_client_secret, plan_client_secret};
 pub use proof::{Identity, Question, can, whoami};
 pub use put_back::{have_put_back, plan_delivered};
 pub use ready::{Sync, wait_at};
 pub use release::FluxRelease;
-pub use source::{SourceSecret, ensure_source_secret};
+pub use source::{SourceSecret, ensure_source_secret, source_secret};
 
 /// Where Flux runs.
 pub const FLUX_NAMESPACE: &str = "flux-system";

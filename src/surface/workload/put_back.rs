@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use kube::api::DynamicObject;
 
-use super::WorkloadError;
 use super::ready::{self, State, Sync};
+use super::{FLUX_MANAGER, WorkloadError};
 use crate::desired::Manifest;
 use crate::kubernetes::{ApplyOperation, Cluster, Look, ObjectReference, Wait};
 use crate::plan::Plan;
@@ -12,12 +12,13 @@ use crate::plan::Plan;
 /// Where a Flux controller says which request it has answered.
 const HANDLED: &str = "/status/lastHandledReconcileAt";
 
-/// What separates the cluster from `delivered`, objects that Flux has brought there.
+/// What separates the cluster from `delivered`, objects that Flux brings there: in Flux's name, so that fields it gave up
+/// are seen to go.
 pub async fn plan_delivered(
     cluster: &Cluster,
     delivered: &[Manifest],
 ) -> Result<Plan<ApplyOperation>, WorkloadError> {
-    Ok(cluster.plan(delivered).await?)
+    Ok(cluster.in_the_name_of(FLUX_MANAGER).plan(delivered).await?)
 }
 
 /// Has Flux reconcile everything again at `commit`: first the root, which namespaces come from, then the rest. Waits

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Secret as SecretObject;
 use kube::api::{Api, ObjectMeta, PostParams};
 
 use super::{FLUX_NAMESPACE, FLUX_SOURCE};
-use crate::kubernetes::{Cluster, FIELD_MANAGER, KubernetesError};
+use crate::kubernetes::{Cluster, FIELD_MANAGER, KubernetesError, ObjectReference};
 use crate::secret::Secret;
 
 /// What [`ensure_source_secret`] found or did.
@@ -55,6 +55,12 @@ pub async fn ensure_source_secret(
         .await
         .map_err(|error| KubernetesError::request(fault("creating"), &error))?;
     Ok(SourceSecret::Created)
+}
+
+/// The secret by which Flux reads the repository.
+#[must_use]
+pub fn source_secret() -> ObjectReference {
+    ObjectReference::new("v1", "Secret", FLUX_SOURCE).in_namespace(FLUX_NAMESPACE)
 }
 
 fn secret(data: BTreeMap<String, ByteString>) -> SecretObject {

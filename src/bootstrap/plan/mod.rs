@@ -1,0 +1,471 @@
+//! The plan of a whole environment: what a bring-up would change in every system, found out without changing any.
+//!
+//! What can't be known yet, since it depends on something that is not there, is named together with what it waits for.
+
+mod moved;
+mod pruned;
+mod workload;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+use camino::Utf8Path;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use moved::Moved;
+
+use super::preflight::{self, Systems};
+use super::{Bootstrap, BootstrapError, Stage, StageError, identity, repository};
+use crate::desired::identity::ClientKind;
+use crate::desired::{APP_LABEL, Manifest};
+use crate::kubernetes::ApplyOperation;
+use crate::names::{AppName, EnvironmentName};
+use crate::plan::{Action, Change, FieldChange, Plan};
+use crate::report::{Reporter, Task};
+use crate::surface::git;
+use crate::surface::keycloak::{self, KeycloakOperation, Object, Prune, Relation};
+use crate::surface::management;
+
+/// `apiVersion` of a plan as it is written for programs.
+pub const API_VERSION: &str = "lotse/v1";
+/// `kind` of a plan as it is written for programs.
+pub const KIND: &str = "Plan";
+
+/// One of the five systems that are changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Surface {
+    /// The Cluster API management cluster.
+    Management,
+    /// The Keycloak realm.
+    Keycloak,
+    /// The platform's repository.
+    Git,
+    /// The workload cluster.
+    Workload,
+    /// The zone.
+    Dns,
+}
+
+impl Surface {
+    /// All, in the order of a bring-up.
+    pub const ALL: [Self; 5] = [
+        Self::Management,
+        Self::Keycloak,
+        Self::Git,
+        Self::Workload,
+        Self::Dns,
+    ];
+
+    /// As it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Management => "management",
+            Self::Keycloak => "keycloak",
+            Self::Git => "git",
+            Self::Workload => "workload",
+            Self::Dns => "dns",
+        }
+    }
+}
+
+impl fmt::Display for Surface {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.as_str())
+    }
+}
+
+/// A text names no surface.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no system: there are management, keycloak, git, workload, dns")]
+pub struct UnknownSurface(String);
+
+impl FromStr for Surface {
+    type Err = UnknownSurface;
+
+    fn from_str(text: &str) -> Result<Self, UnknownSurface> {
+        let found = Self::ALL.into_iter().find(|surface| surface.as_str() == text);
+        found.ok_or_else(|| UnknownSurface(text.to_owned()))
+    }
+}
+
+/// What a bring-up would change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EnvironmentPlan {
+    /// `lotse/v1`
+    pub api_version: String,
+    /// `Plan`
+    pub kind: String,
+    /// Name of the environment.
+    pub environment: String,
+    /// The systems, in the order of a bring-up.
+    pub surfaces: Vec<SurfacePlan>,
+}
+
+/// What would change in one system.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SurfacePlan {
+    /// Which.
+    pub surface: Surface,
+    /// Where it is, for people.
+    pub place: String,
+    /// What changes, in the order in which it is made.
+    pub changes: Vec<PlannedChange>,
+    /// What is known only once something else is there.
+    pub known_after: Vec<KnownAfter>,
+}
+
+/// One change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PlannedChange {
+    /// The application that it belongs to; none for what belongs to the platform.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<String>,
+    /// What happens.
+    pub action: Action,
+    /// The object in its system's words (`Namespace/monitoring`, `client kubectl`).
+    pub object: String,
+    /// What differs; empty for what is created or removed.
+    pub fields: Vec<FieldChange>,
+}
+
+/// Something that can't be planned yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct KnownAfter {
+    /// What (`62 objects that Flux delivers`).
+    pub what: String,
+    /// What has to be there first (`Cluster/prod/prod is Available`).
+    pub after: String,
+}
+
+impl EnvironmentPlan {
+    /// Whether nothing is to be done.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.surfaces
+            .iter()
+            .all(|surface| surface.changes.is_empty() && surface.known_after.is_empty())
+    }
+
+    /// How many changes are of `action`.
+    #[must_use]
+    pub fn count(&self, action: Action) -> usize {
+        let changes = self.surfaces.iter().flat_map(|surface| &surface.changes);
+        changes.filter(|change| change.action == action).count()
+    }
+
+    /// The same with what is of these systems or applications only; everything where both are empty.
+    #[must_use]
+    pub fn only(mut self, surfaces: &BTreeSet<Surface>, apps: &BTreeSet<AppName>) -> Self {
+        if surfaces.is_empty() && apps.is_empty() {
+            return self;
+        }
+        for plan in self
+            .surfaces
+            .iter_mut()
+            .filter(|plan| !surfaces.contains(&plan.surface))
+        {
+            plan.changes.retain(|change| {
+                let app = change.app.as_deref();
+                apps.iter().any(|wanted| app == Some(wanted.as_str()))
+            });
+            plan.known_after.clear();
+        }
+        self.surfaces
+            .retain(|plan| surfaces.contains(&plan.surface) || !plan.changes.is_empty());
+        self
+    }
+}
+
+/// Which application something belongs to.
+struct Ownership<'bootstrap> {
+    apps: BTreeSet<&'bootstrap str>,
+    environment: &'bootstrap EnvironmentName,
+}
+
+impl<'bootstrap> Ownership<'bootstrap> {
+    fn of(bootstrap: &'bootstrap Bootstrap<'_>) -> Self {
+        let apps = bootstrap.declarations.apps.iter().map(|app| app.name.as_str());
+        Self {
+            apps: apps.collect(),
+            environment: &bootstrap.environment.name,
+        }
+    }
+
+    /// By its label, or by its namespace.
+    fn of_manifest(&self, manifest: &Manifest) -> Option<String> {
+        let labels = manifest.value().pointer("/metadata/labels");
+        let label = labels.and_then(|labels| labels.get(APP_LABEL)?.as_str());
+        let namespace = manifest.namespace().filter(|name| self.apps.contains(name));
+        label.or(namespace).map(str::to_owned)
+    }
+
+    /// By its place in the repository; applications that are gone are known by it, too.
+    fn of_path(&self, path: &Utf8Path) -> Option<String> {
+        let rendered = format!("clusters/{}/", self.environment);
+        let replaced = format!("environments/{}/apps/", self.environment);
+        let prefixes = ["apps/", "runbooks/", replaced.as_str()];
+        let folder = prefixes
+            .into_iter()
+            .find_map(|prefix| path.as_str().strip_prefix(prefix));
+        let name = match (folder, path.as_str().strip_prefix(&rendered)) {
+            (Some(rest), _) => rest.split('/').next(),
+            (None, Some(rest)) => {
+                let below = ["apps/", "gateway/", "releases/"];
+                let rest = below.into_iter().find_map(|prefix| rest.strip_prefix(prefix))?;
+                rest.split(['/', '.']).next()
+            }
+            (None, None) => None,
+        };
+        let is_platform = |name: &&str| matches!(*name, "platform" | "gateway" | "kustomization");
+        name.filter(|name| !is_platform(name)).map(str::to_owned)
+    }
+}
+
+/// Finds out what a bring-up would change.
+///
+/// # Errors
+/// When a system can't be asked, or something is in the way that a bring-up would not overwrite.
+pub async fn plan(
+    bootstrap: &Bootstrap<'_>,
+    reporter: &dyn Reporter,
+) -> Result<EnvironmentPlan, BootstrapError> {
+    let systems = preflight::connect(bootstrap, reporter)
+        .await
+        .map_err(|source| failed(Stage::Preflight, source))?;
+    let task = Task::start(reporter, "plan", "comparing every system with what is declared");
+    let ownership = Ownership::of(bootstrap);
+    let (management, keycloak, workload) = tokio::join!(
+        of_management(bootstrap, &systems),
+        of_keycloak(bootstrap, &systems),
+        workload::of_workload(bootstrap, &systems, &ownership),
+    );
+    let (workload, dns) = workload.map_err(|(stage, source)| failed(stage, source))?;
+    let plan = EnvironmentPlan {
+        api_version: API_VERSION.to_owned(),
+        kind: KIND.to_owned(),
+        environment: bootstrap.environment.name.to_string(),
+        surfaces: vec![
+            management.map_err(|source| failed(Stage::Cluster, source))?,
+            keycloak.map_err(|source| failed(Stage::Logins, source))?,
+            of_git(bootstrap, &systems, &ownership).map_err(|source| failed(Stage::Git, source))?,
+            workload,
+            dns,
+        ],
+    };
+    task.finish("every system was compared, none was changed");
+    Ok(plan)
+}
+
+fn failed(stage: Stage, source: StageError) -> BootstrapError {
+    BootstrapError {
+        stage,
+        done: Vec::new(),
+        source: Box::new(source),
+    }
+}
+
+async fn of_management(bootstrap: &Bootstrap<'_>, systems: &Systems) -> Result<SurfacePlan, StageError> {
+    let served = management::served(&systems.management).await?;
+    let manifests = management::adapt(&bootstrap.desired.management, &served);
+    let plan = systems.management.plan(&manifests).await?;
+    let declared = &bootstrap.environment.management;
+    Ok(SurfacePlan {
+        surface: Surface::Management,
+        place: format!("{}, namespace {}", declared.context, declared.namespace),
+        changes: changes(&plan, |_| None),
+        known_after: Vec::new(),
+    })
+}
+
+async fn of_keycloak(bootstrap: &Bootstrap<'_>, systems: &Systems) -> Result<SurfacePlan, StageError> {
+    let fingerprint = identity::fingerprint(bootstrap);
+    let wanted = identity::wanted(bootstrap, &fingerprint);
+    let (_, plan) = keycloak::look(&systems.keycloak, &wanted, Prune::Keep).await?;
+    let app_of = |operation: &KeycloakOperation| {
+        let client = client_of(operation)?;
+        let clients = &wanted.realm.clients;
+        let client = clients.iter().find(|each| each.client_id == client)?;
+        match &client.kind {
+            ClientKind::Confidential { namespace, .. } => Some(namespace.clone()),
+            ClientKind::Public => None,
+        }
+    };
+    Ok(SurfacePlan {
+        surface: Surface::Keycloak,
+        place: format!("realm {}", wanted.realm.name),
+        changes: changes(&plan, app_of),
+        known_after: Vec::new(),
+    })
+}
+
+/// The client that an operation is about.
+fn client_of(operation: &KeycloakOperation) -> Option<&str> {
+    let object = match operation {
+        KeycloakOperation::Create { object, .. }
+        | KeycloakOperation::Update { object, .. }
+        | KeycloakOperation::Delete { object } => object,
+        KeycloakOperation::Attach(relation) | KeycloakOperation::Detach(relation) => {
+            return match relation {
+                Relation::DefaultScope { client, .. }
+                | Relation::OptionalScope { client, .. }
+                | Relation::RoleMapping { client, .. } => Some(client),
+                Relation::Link { .. } | Relation::Membership { .. } => None,
+            };
+        }
+    };
+    match object {
+        Object::Client(client) | Object::ClientMapper { client, .. } | Object::Role { client, .. } => {
+            Some(client)
+        }
+        _ => None,
+    }
+}
+
+fn of_git(
+    bootstrap: &Bootstrap<'_>,
+    systems: &Systems,
+    ownership: &Ownership<'_>,
+) -> Result<SurfacePlan, StageError> {
+    let files = repository::files(bootstrap)?;
+    let owned: Vec<&str> = bootstrap.owned.iter().map(String::as_str).collect();
+    let plan = git::plan(&files, &owned, &systems.published)?;
+    let git = &bootstrap.environment.git;
+    Ok(SurfacePlan {
+        surface: Surface::Git,
+        place: format!("branch {} of {}", git.branch, git.url),
+        changes: changes(&plan, |operation| ownership.of_path(operation.path())),
+        known_after: Vec::new(),
+    })
+}
+
+/// Changes as they are shown; `app_of` says whose they are.
+fn changes<Operation>(
+    plan: &Plan<Operation>,
+    app_of: impl Fn(&Operation) -> Option<String>,
+) -> Vec<PlannedChange> {
+    let steps = plan.steps.iter();
+    steps
+        .map(|step| PlannedChange::new(app_of(&step.operation), step.change.clone()))
+        .collect()
+}
+
+fn of_objects(plan: &Plan<ApplyOperation>, ownership: &Ownership<'_>) -> Vec<PlannedChange> {
+    changes(plan, |operation| ownership.of_manifest(&operation.0))
+}
+
+impl PlannedChange {
+    fn new(app: Option<String>, change: Change) -> Self {
+        Self {
+            app,
+            action: change.action,
+            object: change.object,
+            fields: change.fields,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(app: Option<&str>, object: &str) -> PlannedChange {
+        PlannedChange {
+            app: app.map(str::to_owned),
+            action: Action::Create,
+            object: object.to_owned(),
+            fields: Vec::new(),
+        }
+    }
+
+    fn some_plan() -> EnvironmentPlan {
+        let of = |surface, changes: Vec<PlannedChange>| SurfacePlan {
+            surface,
+            place: String::new(),
+            changes,
+            known_after: vec![KnownAfter {
+                what: "more".into(),
+                after: "then".into(),
+            }],
+        };
+        EnvironmentPlan {
+            api_version: API_VERSION.into(),
+            kind: KIND.into(),
+            environment: "lab".into(),
+            surfaces: vec![
+                of(Surface::Git, vec![change(Some("web"), "a"), change(None, "b")]),
+                of(Surface::Dns, vec![change(None, "c")]),
+                of(Surface::Keycloak, vec![change(Some("db"), "d")]),
+            ],
+        }
+    }
+
+    fn shown(plan: &EnvironmentPlan) -> Vec<String> {
+        let surfaces = plan.surfaces.iter();
+        surfaces
+            .map(|each| {
+                let objects: Vec<&str> = each.changes.iter().map(|change| change.object.as_str()).collect();
+                format!(
+                    "{} {} {}",
+                    each.surface,
+                    objects.join(","),
+                    each.known_after.len()
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn test_a_plan_can_be_narrowed_to_systems_and_applications() {
+        let apps = BTreeSet::from([AppName::new("web").unwrap()]);
+        let surfaces = BTreeSet::from([Surface::Dns]);
+        let none = (BTreeSet::new(), BTreeSet::new());
+        assert_eq!(
+            shown(&some_plan().only(&none.0, &none.1)),
+            ["git a,b 1", "dns c 1", "keycloak d 1"]
+        );
+        assert_eq!(shown(&some_plan().only(&none.0, &apps)), ["git a 0"]);
+        assert_eq!(shown(&some_plan().only(&surfaces, &none.1)), ["dns c 1"]);
+        assert_eq!(shown(&some_plan().only(&surfaces, &apps)), ["git a 0", "dns c 1"]);
+    }
+
+    #[test]
+    fn test_files_belong_to_applications_by_their_place() {
+        let environment = EnvironmentName::new("lab").unwrap();
+        let ownership = Ownership {
+            apps: BTreeSet::new(),
+            environment: &environment,
+        };
+        for (path, app) in [
+            ("apps/web/manifests/a.yaml", Some("web")),
+            ("runbooks/web/outage.md", Some("web")),
+            ("runbooks/platform/bring-up.md", None),
+            ("environments/lab/apps/web/app.yaml", Some("web")),
+            ("environments/lab/people.yaml", None),
+            ("clusters/lab/apps/web.yaml", Some("web")),
+            ("clusters/lab/gateway/web.yaml", Some("web")),
+            ("clusters/lab/gateway/gateway.yaml", None),
+            ("clusters/lab/gateway/kustomization.yaml", None),
+            ("clusters/lab/releases/web/release.yaml", Some("web")),
+            ("clusters/lab/kustomization.yaml", None),
+        ] {
+            assert_eq!(ownership.of_path(path.into()).as_deref(), app, "{path}");
+        }
+    }
+
+    #[test]
+    fn test_a_plan_is_read_back_as_written() {
+        let text = serde_json::to_string(&some_plan()).unwrap();
+        assert_eq!(
+            serde_json::from_str::<EnvironmentPlan>(&text).unwrap(),
+            some_plan()
+        );
+    }
+}

@@ -1,0 +1,139 @@
+//! What has moved since a plan was made. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use super::{EnvironmentPlan, PlannedChange, Surface};
+
+/// Something that would be changed now and was not agreed to with a saved plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moved {
+    surface: Surface,
+    object: String,
+    is_planned: bool,
+}
+
+impl fmt::Display for Moved {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let how = if self.is_planned {
+            "would be changed in another way now"
+        } else {
+            "would be changed now, which the plan does not say"
+        };
+        write!(formatter, "{}: {} {how}", self.surface, self.object)
+    }
+}
+
+impl EnvironmentPlan {
+    /// What would be done `now` beyond `self`, a plan that was saved before. What is done already is not told: a plan
+    /// that was carried out in part can be gone on with. Neither is what the saved plan said is known only later.
+    #[must_use]
+    pub fn moved(&self, now: &Self) -> Vec<Moved> {
+        let saved = self.entries();
+        let is_open: BTreeSet<Surface> = self
+            .surfaces
+            .iter()
+            .filter(|plan| !plan.known_after.is_empty())
+            .map(|plan| plan.surface)
+            .collect();
+        let now = now.entries();
+        let unsaid = now.iter().filter(|(key, entry)| match saved.get(key) {
+            Some(other) => other != *entry,
+            None => !is_open.contains(&key.surface),
+        });
+        unsaid
+            .map(|(key, _)| Moved {
+                surface: key.surface,
+                object: key.object.to_owned(),
+                is_planned: saved.contains_key(key),
+            })
+            .collect()
+    }
+
+    fn entries(&self) -> BTreeMap<EntryKey<'_>, Entry<'_>> {
+        let surfaces = self.surfaces.iter();
+        surfaces
+            .flat_map(|plan| {
+                let key = move |object| EntryKey {
+                    surface: plan.surface,
+                    object,
+                };
+                let changes = plan.changes.iter();
+                let changes = changes.map(move |change| (key(change.object.as_str()), Entry::Change(change)));
+                let later = plan.known_after.iter();
+                let later = later.map(move |each| (key(each.what.as_str()), Entry::Later(&each.after)));
+                changes.chain(later)
+            })
+            .collect()
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct EntryKey<'plan> {
+    surface: Surface,
+    object: &'plan str,
+}
+
+#[derive(PartialEq, Eq)]
+enum Entry<'plan> {
+    Change(&'plan PlannedChange),
+    Later(&'plan str),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{API_VERSION, KIND, KnownAfter, SurfacePlan};
+    use super::*;
+    use crate::plan::{Action, FieldChange};
+
+    fn plan(changes: &[(&str, &str)]) -> EnvironmentPlan {
+        let change = |(object, after): &(&str, &str)| PlannedChange {
+            app: None,
+            action: Action::Update,
+            object: (*object).to_owned(),
+            fields: vec![FieldChange {
+                path: "spec".into(),
+                before: None,
+                after: Some((*after).to_owned()),
+            }],
+        };
+        EnvironmentPlan {
+            api_version: API_VERSION.into(),
+            kind: KIND.into(),
+            environment: "lab".into(),
+            surfaces: vec![SurfacePlan {
+                surface: Surface::Dns,
+                place: String::new(),
+                changes: changes.iter().map(change).collect(),
+                known_after: Vec::new(),
+            }],
+        }
+    }
+
+    #[test]
+    fn test_what_moved_is_named() {
+        let saved = plan(&[("a", "1"), ("b", "1"), ("c", "1")]);
+        let now = plan(&[("b", "2"), ("c", "1"), ("d", "1")]);
+        let told: Vec<String> = saved.moved(&now).iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told,
+            [
+                "dns: b would be changed in another way now",
+                "dns: d would be changed now, which the plan does not say"
+            ]
+        );
+        assert_eq!(saved.moved(&saved), []);
+        assert_eq!(saved.moved(&plan(&[("b", "1")])), [], "a part is done");
+        assert_eq!(saved.moved(&plan(&[])), [], "all is done");
+    }
+
+    #[test]
+    fn test_what_was_to_be_known_later_is_agreed_to() {
+        let mut saved = plan(&[]);
+        saved.surfaces[0].known_after.push(KnownAfter {
+            what: "records".into(),
+            after: "there is an address".into(),
+        });
+        assert_eq!(saved.moved(&plan(&[("a", "1")])), []);
+    }
+}

@@ -1,0 +1,194 @@
+//! The plan of the workload cluster, and of the zone, which needs the address of its gateway.
+
+use super::super::preflight::Systems;
+use super::super::{Bootstrap, Stage, StageError, identity, names};
+use super::pruned::pruned;
+use super::{KnownAfter, Ownership, PlannedChange, Surface, SurfacePlan, changes, of_objects};
+use crate::desired::Manifest;
+use crate::desired::identity::ClientKind;
+use crate::kubernetes::{Cluster, KubernetesError, ObjectReference};
+use crate::plan::{Action, Change};
+use crate::surface::keycloak::KeycloakError;
+use crate::surface::management::{self, ManagementError};
+use crate::surface::workload;
+
+/// A part of the plan, or the stage that could not be planned.
+type Planned<T> = Result<T, (Stage, StageError)>;
+
+/// Plans the workload cluster and the zone.
+pub(super) async fn of_workload(
+    bootstrap: &Bootstrap<'_>,
+    systems: &Systems,
+    ownership: &Ownership<'_>,
+) -> Planned<(SurfacePlan, SurfacePlan)> {
+    let in_flux = |source| (Stage::Flux, source);
+    let in_dns = |source| (Stage::Dns, source);
+    let plan = |changes, known_after| SurfacePlan {
+        surface: Surface::Workload,
+        place: format!("cluster {}", bootstrap.environment.cluster.name),
+        changes,
+        known_after,
+    };
+    let zone = |changes, known_after| SurfacePlan {
+        surface: Surface::Dns,
+        place: format!("zone {}", bootstrap.environment.dns.zone),
+        changes,
+        known_after,
+    };
+    let cluster = match connect(bootstrap, systems).await.map_err(in_flux)? {
+        Connection::Made(cluster) => cluster,
+        Connection::Later(after) => {
+            let later = |what| KnownAfter {
+                what,
+                after: after.clone(),
+            };
+            let objects = later(format!(
+                "{} objects that Flux delivers",
+                bootstrap.desired.delivered().count()
+            ));
+            return Ok((
+                plan(Vec::new(), vec![objects]),
+                zone(Vec::new(), vec![later(names::wildcard(bootstrap))]),
+            ));
+        }
+    };
+    let objects = objects(bootstrap, systems, &cluster, ownership)
+        .await
+        .map_err(in_flux)?;
+    let (records, later) = records(bootstrap, systems, &cluster).await.map_err(in_dns)?;
+    Ok((plan(objects, Vec::new()), zone(records, later)))
+}
+
+/// Whether the workload cluster can be asked.
+enum Connection {
+    Made(Box<Cluster>),
+    /// What has to be there first.
+    Later(String),
+}
+
+async fn connect(bootstrap: &Bootstrap<'_>, systems: &Systems) -> Result<Connection, StageError> {
+    let declared = bootstrap.desired.management.iter();
+    let mut declared = declared.filter(|manifest| manifest.kind() == "Cluster");
+    let Some(manifest) = declared.next() else {
+        return Ok(Connection::Later("a Cluster is declared".to_owned()));
+    };
+    let later = || Connection::Later(format!("{manifest} is Available"));
+    let kubeconfig = match management::kubeconfig(&systems.management, manifest).await {
+        Err(ManagementError::NoKubeconfig { .. }) => return Ok(later()),
+        other => other?,
+    };
+    let cluster = Cluster::from_text(kubeconfig.expose(), &format!("of {manifest}")).await?;
+    match cluster.served_versions("").await {
+        Err(error) if error.is_transient() && !is_available(systems, manifest).await? => Ok(later()),
+        other => other
+            .map(|_| Connection::Made(Box::new(cluster)))
+            .map_err(StageError::from),
+    }
+}
+
+/// Whether the management cluster says that the Cluster can be reached: then an API server that does not answer is a
+/// fault, and not one that is still to come.
+async fn is_available(systems: &Systems, manifest: &Manifest) -> Result<bool, KubernetesError> {
+    let cluster = systems.management.get(manifest).await?;
+    Ok(cluster.is_some_and(|cluster| crate::kubernetes::is_true(&cluster, "Available")))
+}
+
+async fn objects(
+    bootstrap: &Bootstrap<'_>,
+    systems: &Systems,
+    cluster: &Cluster,
+    ownership: &Ownership<'_>,
+) -> Result<Vec<PlannedChange>, StageError> {
+    let delivered: Vec<Manifest> = bootstrap.desired.delivered().collect();
+    let (components, sync, objects, removed, secrets) = tokio::try_join!(
+        async { Ok(workload::plan_components(cluster, &bootstrap.flux).await?) },
+        async { Ok(workload::plan_sync(cluster, &bootstrap.desired.sync).await?) },
+        async { Ok(workload::plan_delivered(cluster, &delivered).await?) },
+        pruned(bootstrap, systems, cluster, (&delivered, ownership)),
+        secrets(bootstrap, systems, cluster),
+    )?;
+    let is_planned = |change: &PlannedChange, earlier: &[PlannedChange]| {
+        earlier.iter().any(|other| other.object == change.object)
+    };
+    let mut planned = of_objects(&components, ownership);
+    planned.extend(of_objects(&sync, ownership));
+    for change in of_objects(&objects, ownership) {
+        if !is_planned(&change, &planned) {
+            planned.push(change);
+        }
+    }
+    planned.extend(removed);
+    planned.extend(secrets);
+    Ok(planned)
+}
+
+/// Secrets that are not there, or are not those of their clients; values are masked.
+async fn secrets(
+    bootstrap: &Bootstrap<'_>,
+    systems: &Systems,
+    cluster: &Cluster,
+) -> Result<Vec<PlannedChange>, StageError> {
+    let mut planned = Vec::new();
+    let git = &bootstrap.environment.git;
+    if git.username.is_some() && git.password.is_some() {
+        planned.extend(missing(cluster, None, &workload::source_secret()).await?);
+    }
+    let realm = &bootstrap.desired.realm;
+    for client in &realm.clients {
+        let ClientKind::Confidential { namespace, secret } = &client.kind else {
+            continue;
+        };
+        let app = Some(namespace.clone());
+        let reference = ObjectReference::new("v1", "Secret", secret).in_namespace(namespace);
+        if let Some(absent) = missing(cluster, app.clone(), &reference).await? {
+            planned.push(absent);
+            continue;
+        }
+        match identity::credentials(bootstrap, systems, &client.client_id).await {
+            Ok(credentials) => {
+                let plan = workload::plan_client_secret(cluster, namespace, secret, &credentials).await?;
+                planned.extend(changes(&plan, |_| app.clone()));
+            }
+            // The client is made first, with another secret than that of an earlier one.
+            Err(StageError::Keycloak(KeycloakError::Absent { .. })) => {
+                planned.push(PlannedChange::new(app, changed(Action::Update, &reference)));
+            }
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(planned)
+}
+
+async fn missing(
+    cluster: &Cluster,
+    app: Option<String>,
+    reference: &ObjectReference,
+) -> Result<Option<PlannedChange>, StageError> {
+    let is_there = cluster.read(reference).await?.is_some();
+    Ok((!is_there).then(|| PlannedChange::new(app, changed(Action::Create, reference))))
+}
+
+fn changed(action: Action, reference: &ObjectReference) -> Change {
+    Change {
+        action,
+        object: reference.to_string(),
+        fields: Vec::new(),
+    }
+}
+
+async fn records(
+    bootstrap: &Bootstrap<'_>,
+    systems: &Systems,
+    cluster: &Cluster,
+) -> Result<(Vec<PlannedChange>, Vec<KnownAfter>), StageError> {
+    let holder = &bootstrap.desired.address_of;
+    let Some(address) = workload::address(cluster, holder).await? else {
+        let later = KnownAfter {
+            what: names::wildcard(bootstrap),
+            after: format!("{holder} has an address"),
+        };
+        return Ok((Vec::new(), vec![later]));
+    };
+    let (plan, _) = names::plan_record(bootstrap, systems, address).await?;
+    Ok((changes(&plan, |_| None), Vec::new()))
+}

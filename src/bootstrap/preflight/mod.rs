@@ -1,0 +1,236 @@
+//! The stage preflight: every system is asked whether it can do its part, all of them, before anything changes.
+
+mod check;
+mod management;
+mod versions;
+
+use super::{Bootstrap, StageError};
+use crate::config::{self, DnsProvider, GitMode};
+use crate::kubernetes::Cluster;
+use crate::report::{Reporter, Task};
+use crate::secret::Secret;
+use crate::surface::dns::{Rfc2136, TsigAlgorithm, TsigKey};
+use crate::surface::git::{Branch, GitError, ObservedBranch, Repository};
+use crate::surface::keycloak::Admin;
+
+pub use check::{Check, CheckId, CheckOutcome, Chosen, UnknownCheck};
+
+/// Connections to the systems that are there before the cluster is.
+pub(super) struct Systems {
+    pub(super) management: Cluster,
+    pub(super) branch: Branch,
+    /// What the branch had before this bring-up.
+    pub(super) published: ObservedBranch,
+    pub(super) zone: Rfc2136,
+    pub(super) keycloak: Admin,
+}
+
+/// One system: the connection to it where one could be prepared, and how its checks came out.
+struct Looked<System> {
+    system: Option<System>,
+    checks: Vec<Check>,
+}
+
+/// Connects to every system and runs all checks.
+pub(super) async fn connect(
+    bootstrap: &Bootstrap<'_>,
+    reporter: &dyn Reporter,
+) -> Result<Systems, StageError> {
+    let task = Task::start(reporter, "preflight", "can every system do its part?");
+    let (systems, checks) = Box::pin(look(bootstrap)).await;
+    let (failed, others): (Vec<Check>, Vec<Check>) = checks.into_iter().partition(Check::has_failed);
+    for check in &others {
+        tracing::info!(check = check.id.as_str(), outcome = ?check.outcome, "did not fail");
+    }
+    let passed = others
+        .iter()
+        .filter(|check| check.outcome == CheckOutcome::Passed)
+        .count();
+    match systems {
+        Some(systems) if failed.is_empty() => {
+            task.finish(format!("{passed} checks passed"));
+            Ok(systems)
+        }
+        _ => Err(StageError::Preflight { failed, passed }),
+    }
+}
+
+/// Runs the checks that are chosen, and tells how each came out. Changes nothing.
+pub async fn preflight(bootstrap: &Bootstrap<'_>, reporter: &dyn Reporter) -> Vec<Check> {
+    let task = Task::start(reporter, "preflight", "can every system do its part?");
+    let (_, checks) = Box::pin(look(bootstrap)).await;
+    task.finish("every system was asked");
+    checks
+}
+
+/// The connections, where all could be prepared, and the outcome of every check that is chosen.
+async fn look(bootstrap: &Bootstrap<'_>) -> (Option<Systems>, Vec<Check>) {
+    let environment = bootstrap.environment;
+    let (management, branch, zone, keycloak) = tokio::join!(
+        management::look(bootstrap),
+        branch(bootstrap),
+        zone(&environment.dns),
+        keycloak(&environment.identity)
+    );
+    let mut checks = [management.checks, branch.checks, zone.checks, keycloak.checks].concat();
+    checks.push(mode(environment.git.mode));
+    checks.push(versions::flux_range(environment));
+    if environment.encryption.is_some() {
+        checks.push(no_decryption());
+    }
+    checks.retain(|check| bootstrap.checks.has(check.id));
+    checks.sort_by_key(|check| check.id);
+    let systems = match (management.system, branch.system, zone.system, keycloak.system) {
+        (Some(management), Some((branch, published)), Some(zone), Some(keycloak)) => Some(Systems {
+            management,
+            branch,
+            published,
+            zone,
+            keycloak,
+        }),
+        _ => None,
+    };
+    (systems, checks)
+}
+
+async fn branch(bootstrap: &Bootstrap<'_>) -> Looked<(Branch, ObservedBranch)> {
+    let git = &bootstrap.environment.git;
+    let repository = Repository {
+        url: git.url.clone(),
+        branch: git.branch.clone(),
+        username: git.username.clone().unwrap_or_default(),
+        password: git.password.clone().unwrap_or_default(),
+    };
+    let copies = bootstrap.cache.join("repositories");
+    let looked = async {
+        let branch = Branch::new(repository, copies.join(bootstrap.environment.name.as_str()))?;
+        let published = branch.observe().await?;
+        Ok::<_, GitError>((branch, published))
+    };
+    match looked.await {
+        Ok((branch, published)) => {
+            let pushed = branch.try_push(&published).await;
+            let checks = vec![
+                Check::passed(CheckId::RepositoryReadable),
+                Check::of(
+                    CheckId::RepositoryWritable,
+                    pushed,
+                    "give the user of git.username the right to push to git.branch, or another user in environment.yaml",
+                ),
+            ];
+            Looked::with((branch, published), checks)
+        }
+        Err(error) => Looked::without(Check::by_error(
+            CheckId::RepositoryReadable,
+            &error,
+            "check git.url and its credentials in environment.yaml",
+        )),
+    }
+}
+
+fn mode(mode: GitMode) -> Check {
+    match mode {
+        GitMode::Push => Check::passed(CheckId::Publication),
+        GitMode::PullRequest => Check::failed(
+            CheckId::Publication,
+            "git.mode is pull-request, which this version does not carry out",
+            "set git.mode to push in environment.yaml, or wait for a version that opens pull requests",
+        ),
+    }
+}
+
+fn no_decryption() -> Check {
+    Check::failed(
+        CheckId::Decryption,
+        "secrets.age is declared, and this version does not give Flux the key",
+        "remove `secrets` from environment.yaml, or wait for a version that does",
+    )
+}
+
+async fn zone(dns: &config::Dns<String, Secret>) -> Looked<Rfc2136> {
+    let id = CheckId::ZoneWritable;
+    let remedy = "check dns in environment.yaml and the server's update policy";
+    let DnsProvider::Rfc2136(rfc2136) = &dns.provider else {
+        return Looked::without(Check::failed(
+            id,
+            "dns.designate is declared, which this version does not carry out",
+            "declare dns.rfc2136, or wait for a version that talks to OpenStack Designate",
+        ));
+    };
+    let algorithm = match rfc2136.key.algorithm {
+        config::TsigAlgorithm::HmacSha256 => TsigAlgorithm::HmacSha256,
+        config::TsigAlgorithm::HmacSha384 => TsigAlgorithm::HmacSha384,
+        config::TsigAlgorithm::HmacSha512 => TsigAlgorithm::HmacSha512,
+    };
+    let key = TsigKey {
+        name: rfc2136.key.name.clone(),
+        algorithm,
+        secret: rfc2136.key.secret.clone(),
+    };
+    match Rfc2136::new(&rfc2136.server, dns.zone.clone(), key) {
+        Ok(zone) => {
+            let check = Check::of(id, zone.check_writable().await, remedy);
+            Looked::with(zone, vec![check])
+        }
+        Err(error) => Looked::without(Check::by_error(id, &error, remedy)),
+    }
+}
+
+async fn keycloak(identity: &config::Identity<String, Secret>) -> Looked<Admin> {
+    let id = CheckId::KeycloakAnswers;
+    let authority = match &identity.certificate_authority {
+        None => None,
+        Some(path) => match fs_err::read_to_string(path) {
+            Ok(text) => Some(text),
+            Err(error) => {
+                return Looked::without(Check::by_error(
+                    id,
+                    &error,
+                    "put the certificate there, or correct identity.certificateAuthority in environment.yaml",
+                ));
+            }
+        },
+    };
+    let remedy = "check identity.url and identity.admin in environment.yaml";
+    let admin = &identity.admin;
+    match Admin::new(
+        &identity.url,
+        &admin.username,
+        admin.password.clone(),
+        authority.as_deref(),
+    ) {
+        Ok(keycloak) => {
+            let answered = keycloak.version().await;
+            let rights = match &answered {
+                Ok(_) => Check::of(
+                    CheckId::KeycloakRights,
+                    keycloak.check_rights(&identity.realm).await,
+                    "give the account of identity.admin the role `admin` of realm master",
+                ),
+                Err(_) => Check::not_asked(
+                    CheckId::KeycloakRights,
+                    "Keycloak's administration does not answer",
+                ),
+            };
+            let checks = vec![Check::of(id, answered, remedy), rights];
+            Looked::with(keycloak, checks)
+        }
+        Err(error) => Looked::without(Check::by_error(id, &error, remedy)),
+    }
+}
+
+impl<System> Looked<System> {
+    const fn with(system: System, checks: Vec<Check>) -> Self {
+        Self {
+            system: Some(system),
+            checks,
+        }
+    }
+
+    fn without(check: Check) -> Self {
+        Self {
+            system: None,
+            checks: vec![check],
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! `lotse apply`: carries a plan out.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use camino::Utf8Path;
+use clap::Args;
+
+use super::bootstrap::LabLogins;
+use super::environment::{check_realm, check_settings, find_lab, with_bootstrap};
+use super::plan;
+use super::turn::Turn;
+use super::ui::{self, Style};
+use super::workspace::{Workspace, plural};
+use super::{CommandError, Exit, Kind, Settings, error};
+use crate::bootstrap::{self, Chosen, EnvironmentPlan, Outcome, PersonLogin, STAGE_LIMIT, Surface};
+use crate::config::Loaded;
+use crate::names::EnvironmentName;
+use crate::report::Reporter;
+
+/// Carry out a plan: one that was saved, or the one of an environment after a question
+///
+/// A saved plan is compared with what would be planned now, and refused when anything has moved. Without a saved plan, the
+/// changes are shown and carried out when they are agreed to. What is declared with `lab:` needs its lab up.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  lotse apply lab                 plan, ask, carry out
+  lotse apply lab.plan            what `lotse plan lab --out lab.plan` wrote
+  lotse apply lab --target dns    only the records")]
+pub(super) struct ApplyArguments {
+    /// A saved plan, or the name of an environment
+    #[arg(value_name = "FILE|ENVIRONMENT")]
+    what: String,
+    /// Only this system (management, keycloak, git, workload, dns); may be given more than once
+    #[arg(long, value_name = "SYSTEM")]
+    target: Vec<Surface>,
+    /// Limit for each wait of a stage, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = STAGE_LIMIT.as_secs())]
+    timeout: u64,
+    /// Go ahead without being asked
+    #[arg(long, short)]
+    yes: bool,
+}
+
+/// So many differences from a stale plan are told one by one.
+const TOLD: usize = 20;
+
+/// Carries the command out.
+pub(super) async fn run(arguments: &ApplyArguments, settings: &Settings) -> Result<Exit, CommandError> {
+    let started = Instant::now();
+    let workspace = Workspace::new(settings);
+    let saved = saved(arguments, &workspace)?;
+    let environment = match &saved {
+        Some(plan) => environment_of(plan)?,
+        None => EnvironmentName::new(arguments.what.as_str())
+            .map_err(|error| CommandError::new(Kind::Usage, error.to_string()))?,
+    };
+    let loaded = workspace.open(&environment)?;
+    let reporter = ui::reporter(settings.quiet);
+    let _turn = Turn::take(&environment, settings, reporter.as_ref()).await?;
+    let planning = plan::make(&workspace, settings, &loaded, reporter.as_ref());
+    let planned = tokio::select! {
+        planned = planning => planned?,
+        () = settings.interrupted.cancelled() => return Err(ui::unanswered()),
+    };
+    let surfaces: BTreeSet<Surface> = arguments.target.iter().copied().collect();
+    let planned = planned.only(&surfaces, &BTreeSet::new());
+    match &saved {
+        Some(saved) => refuse_moved(saved, &planned)?,
+        None if planned.is_empty() => {}
+        None => tokio::select! {
+            agreed = agree(&planned, arguments) => agreed?,
+            () = settings.interrupted.cancelled() => return Err(ui::unanswered()),
+        },
+    }
+    if planned.is_empty() {
+        ui::print(&format!("{environment} is as declared: nothing to do.\n"));
+        return Ok(Exit::Done);
+    }
+    let work = carry_out(
+        arguments,
+        (&workspace, settings),
+        &loaded,
+        &surfaces,
+        reporter.as_ref(),
+    );
+    let outcome = tokio::select! {
+        outcome = work => outcome?,
+        () = settings.interrupted.cancelled() => return Err(CommandError::interrupted()),
+    };
+    drop(reporter);
+    let changes = outcome.changes.values().sum();
+    let took = ui::duration(started.elapsed());
+    ui::print(&format!(
+        "{environment} is as declared: {} in {took}.\n",
+        plural(changes, "change")
+    ));
+    Ok(Exit::Done)
+}
+
+/// The plan that is meant, where it is not an environment that is named.
+fn saved(
+    arguments: &ApplyArguments,
+    workspace: &Workspace<'_>,
+) -> Result<Option<EnvironmentPlan>, CommandError> {
+    let what = Utf8Path::new(&arguments.what);
+    let is_environment = EnvironmentName::new(what.as_str()).is_ok()
+        && (workspace.root.join("environments").join(what).is_dir() || !what.is_file());
+    if is_environment {
+        return Ok(None);
+    }
+    if !arguments.target.is_empty() {
+        return Err(
+            CommandError::new(Kind::Usage, "a saved plan is carried out as a whole")
+                .hint("leave --target out, or name the environment in place of the plan"),
+        );
+    }
+    let text =
+        fs_err::read_to_string(what).map_err(|source| CommandError::from_error(Kind::Usage, &source))?;
+    let plan: EnvironmentPlan = serde_json::from_str(&text).map_err(|source| {
+        CommandError::new(Kind::Usage, format!("{what} is no plan: {source}"))
+            .hint("`lotse plan ENVIRONMENT --out FILE` writes one")
+    })?;
+    Ok(Some(plan))
+}
+
+fn environment_of(plan: &EnvironmentPlan) -> Result<EnvironmentName, CommandError> {
+    if (plan.api_version.as_str(), plan.kind.as_str()) != (bootstrap::PLAN_API_VERSION, bootstrap::PLAN_KIND)
+    {
+        let message = format!("the plan is of {} {}", plan.api_version, plan.kind);
+        return Err(CommandError::new(Kind::Usage, message).hint("plan again with this version of lotse"));
+    }
+    EnvironmentName::new(plan.environment.as_str())
+        .map_err(|error| CommandError::new(Kind::Usage, error.to_string()))
+}
+
+fn refuse_moved(saved: &EnvironmentPlan, now: &EnvironmentPlan) -> Result<(), CommandError> {
+    let moved = saved.moved(now);
+    if moved.is_empty() {
+        return Ok(());
+    }
+    let mut error = CommandError::new(Kind::Checks, "the plan is stale: nothing was changed");
+    error.causes = moved.iter().take(TOLD).map(ToString::to_string).collect();
+    if let Some(more) = moved.len().checked_sub(TOLD).filter(|more| *more > 0) {
+        error.causes.push(format!("and {more} more"));
+    }
+    Err(error.hint(format!(
+        "plan again: `lotse plan {} --out FILE`",
+        saved.environment
+    )))
+}
+
+/// Shows what would be changed, and asks.
+async fn agree(plan: &EnvironmentPlan, arguments: &ApplyArguments) -> Result<(), CommandError> {
+    ui::print(&plan::tree(plan, Style::of_stdout()));
+    if arguments.yes || ui::confirm("Carry this out?").await? {
+        return Ok(());
+    }
+    Err(CommandError::new(Kind::Usage, "nothing was changed"))
+}
+
+/// What goes on from a failure: the same again.
+fn command(arguments: &ApplyArguments) -> String {
+    let targets = arguments
+        .target
+        .iter()
+        .map(|surface| format!(" --target {surface}"));
+    format!("lotse apply {}{}", arguments.what, targets.collect::<String>())
+}
+
+async fn carry_out(
+    arguments: &ApplyArguments,
+    (workspace, settings): (&Workspace<'_>, &Settings),
+    loaded: &Loaded,
+    surfaces: &BTreeSet<Surface>,
+    reporter: &dyn Reporter,
+) -> Result<Outcome, CommandError> {
+    check_settings(loaded, settings)?;
+    check_realm(loaded)?;
+    let lab = find_lab(loaded, settings).await?;
+    let logins = lab.as_ref().map(|lab| LabLogins { lab });
+    let login = logins.as_ref().map(|logins| logins as &dyn PersonLogin);
+    let declarations = &loaded.declarations;
+    let limit = Duration::from_secs(arguments.timeout);
+    with_bootstrap(
+        (workspace, settings),
+        declarations,
+        (lab.as_ref(), login),
+        (Chosen::default(), limit, reporter),
+        async |bootstrap| {
+            let done = Box::pin(bootstrap::run(bootstrap, surfaces, reporter)).await;
+            done.map_err(|failed| error::of_bootstrap(&failed, &command(arguments)))
+        },
+    )
+    .await
+}

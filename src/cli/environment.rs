@@ -1,0 +1,116 @@
+//! An environment whose systems a command talks to: its declarations, its settings, and the lab that stands in for
+//! them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::workspace::Workspace;
+use super::{CommandError, Kind, Settings};
+use crate::bootstrap::{Bootstrap, Chosen, PersonLogin};
+use crate::config::{Declarations, Loaded, MissingSettings};
+use crate::desired::Desired;
+use crate::lab::RunningLab;
+use crate::lab::launch;
+use crate::names::EnvironmentName;
+use crate::report::Reporter;
+
+/// Looks for the settings that declarations name before anything is started. Those that a lab gives are there once it
+/// is up.
+pub(super) fn check_settings(loaded: &Loaded, settings: &Settings) -> Result<(), CommandError> {
+    let environment = &loaded.declarations.environment;
+    let mut values = settings.variables.clone();
+    if environment.lab.is_some() {
+        let given = launch::variable_names().map(|name| (name, "known once the lab is up".to_owned()));
+        values.extend(given);
+    }
+    environment
+        .resolve(&values)
+        .map(drop)
+        .map_err(|missing| missing_settings(&missing, &environment.name))
+}
+
+/// People could not log in to another realm of a lab, which would only be seen at the very end.
+pub(super) fn check_realm(loaded: &Loaded) -> Result<(), CommandError> {
+    let environment = &loaded.declarations.environment;
+    let realm = &environment.identity.realm;
+    if environment.lab.is_none() || realm == launch::REALM {
+        return Ok(());
+    }
+    let message = format!("a lab has the realm `{}` only, not `{realm}`", launch::REALM);
+    Err(CommandError::new(Kind::Usage, message).hint(format!(
+        "write `realm: {}` in environments/{}/environment.yaml",
+        launch::REALM,
+        environment.name
+    )))
+}
+
+fn missing_settings(missing: &MissingSettings, environment: &EnvironmentName) -> CommandError {
+    let file = format!("environments/{environment}/environment.yaml");
+    CommandError::from_error(Kind::Usage, missing).hint(format!(
+        "{file} names them: set them (`export NAME=...`) and run the command again, or correct the file"
+    ))
+}
+
+/// The lab of an environment that has one, which must be up.
+pub(super) async fn find_lab(
+    loaded: &Loaded,
+    settings: &Settings,
+) -> Result<Option<RunningLab>, CommandError> {
+    let environment = &loaded.declarations.environment;
+    let Some(name) = &environment.lab else {
+        return Ok(None);
+    };
+    match crate::lab::find(&settings.state, name).await {
+        Ok(lab) => Ok(Some(lab)),
+        Err(failed) => Err(CommandError::from_error(Kind::Failed, &failed)
+            .hint("`lotse lab up` starts it; nothing of the platform is changed by that")),
+    }
+}
+
+/// Gives `work` everything that a bring-up needs to know.
+pub(super) async fn with_bootstrap<T>(
+    (workspace, settings): (&Workspace<'_>, &Settings),
+    declarations: &Declarations,
+    (lab, login): (Option<&RunningLab>, Option<&dyn PersonLogin>),
+    (checks, limit, reporter): (Chosen, Duration, &dyn Reporter),
+    work: impl AsyncFnOnce(&Bootstrap<'_>) -> Result<T, CommandError>,
+) -> Result<T, CommandError> {
+    let values = values(settings, lab)?;
+    let environment = declarations
+        .environment
+        .resolve(&values)
+        .map_err(|missing| missing_settings(&missing, &declarations.environment.name))?;
+    let desired = Desired::build(declarations, &environment, workspace.today);
+    let (files, owned) = workspace.publication(declarations, &desired)?;
+    let flux = super::flux::release(settings, &environment, reporter).await?;
+    let bootstrap = Bootstrap {
+        declarations,
+        environment: &environment,
+        desired: &desired,
+        files,
+        owned,
+        flux,
+        cache: settings.cache.clone(),
+        today: workspace.today,
+        login,
+        checks,
+        limit,
+    };
+    work(&bootstrap).await
+}
+
+/// Values of the settings that declarations name: the program's environment, and what the lab adds.
+fn values(settings: &Settings, lab: Option<&RunningLab>) -> Result<BTreeMap<String, String>, CommandError> {
+    let mut values = settings.variables.clone();
+    if let Some(lab) = lab {
+        let variables = lab
+            .variables()
+            .map_err(|failed| CommandError::from_error(Kind::Failed, &failed))?;
+        values.extend(
+            variables
+                .into_iter()
+                .map(|(name, value)| (name, value.expose().to_owned())),
+        );
+    }
+    Ok(values)
+}

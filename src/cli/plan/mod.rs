@@ -1,0 +1,159 @@
+//! `lotse plan`: what a bring-up would change, without changing anything.
+
+mod text;
+
+use std::collections::BTreeSet;
+use std::io;
+use std::str::FromStr;
+
+use camino::Utf8PathBuf;
+use clap::Args;
+
+use super::environment::{check_realm, check_settings, find_lab, with_bootstrap};
+use super::format::Format;
+use super::ui::{self, Style};
+use super::workspace::Workspace;
+use super::{CommandError, Exit, Kind, Settings, error, written};
+use crate::bootstrap::{self, Chosen, EnvironmentPlan, STAGE_LIMIT, Surface};
+use crate::config::Loaded;
+use crate::diag::did_you_mean;
+use crate::names::{AppName, EnvironmentName};
+use crate::report::Reporter;
+
+pub(super) use text::tree;
+
+/// Show what a bring-up would change in every system, and change nothing
+///
+/// Compares what is declared with the management cluster, the Keycloak realm, the repository, the workload cluster and the
+/// zone. What can't be known yet, since the cluster is not there, is named together with what it waits for. Values of Secrets
+/// are masked.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  lotse plan lab                        everything that would change
+  lotse plan lab --target monitoring    only what belongs to one application
+  lotse plan lab --out lab.plan         to be carried out later, or not at all, by `lotse apply lab.plan`
+  lotse plan lab --detailed-exitcode    exit code 5 when something would change")]
+pub(super) struct PlanArguments {
+    /// Name of the environment: a directory under `environments/`
+    #[arg(value_name = "ENVIRONMENT")]
+    environment: EnvironmentName,
+    /// Only this system (management, keycloak, git, workload, dns) or application; may be given more than once
+    #[arg(long, value_name = "TARGET")]
+    target: Vec<Target>,
+    /// Write the plan to this file as well
+    #[arg(long, value_name = "FILE", conflicts_with = "target")]
+    out: Option<Utf8PathBuf>,
+    /// End with exit code 5 when something would change
+    #[arg(long)]
+    detailed_exitcode: bool,
+    /// How to write the plan
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
+    output: Format,
+}
+
+/// What a plan is narrowed to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    Surface(Surface),
+    App(AppName),
+}
+
+impl FromStr for Target {
+    type Err = crate::names::NameError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse()
+            .map(Self::Surface)
+            .or_else(|_| AppName::new(text).map(Self::App))
+    }
+}
+
+/// Carries the command out.
+pub(super) async fn run(arguments: &PlanArguments, settings: &Settings) -> Result<Exit, CommandError> {
+    let workspace = Workspace::new(settings);
+    let loaded = workspace.open(&arguments.environment)?;
+    let (surfaces, apps) = targets(&arguments.target, &loaded)?;
+    let reporter = ui::reporter(settings.quiet);
+    let planning = make(&workspace, settings, &loaded, reporter.as_ref());
+    let plan = tokio::select! {
+        plan = planning => plan?,
+        () = settings.interrupted.cancelled() => return Err(ui::unanswered()),
+    };
+    drop(reporter);
+    let plan = plan.only(&surfaces, &apps);
+    if let Some(path) = &arguments.out {
+        save(&plan, path)?;
+    }
+    let shown = |plan: &EnvironmentPlan| tree(plan, Style::of_stdout());
+    let is_empty = plan.is_empty();
+    let outcome = arguments.output.write(&plan, shown, &mut io::stdout());
+    written(outcome.map(|()| {
+        if arguments.detailed_exitcode && !is_empty {
+            Exit::Pending
+        } else {
+            Exit::Done
+        }
+    }))
+}
+
+/// Plans the whole environment.
+pub(super) async fn make(
+    workspace: &Workspace<'_>,
+    settings: &Settings,
+    loaded: &Loaded,
+    reporter: &dyn Reporter,
+) -> Result<EnvironmentPlan, CommandError> {
+    check_settings(loaded, settings)?;
+    check_realm(loaded)?;
+    let lab = find_lab(loaded, settings).await?;
+    let declarations = &loaded.declarations;
+    with_bootstrap(
+        (workspace, settings),
+        declarations,
+        (lab.as_ref(), None),
+        (Chosen::default(), STAGE_LIMIT, reporter),
+        async |bootstrap| {
+            let planned = Box::pin(bootstrap::plan(bootstrap, reporter)).await;
+            planned.map_err(|failed| error::of_plan(&failed))
+        },
+    )
+    .await
+}
+
+/// The systems and applications that are meant.
+pub(super) fn targets(
+    targets: &[Target],
+    loaded: &Loaded,
+) -> Result<(BTreeSet<Surface>, BTreeSet<AppName>), CommandError> {
+    let declared = &loaded.declarations.apps;
+    let (mut surfaces, mut apps) = (BTreeSet::new(), BTreeSet::new());
+    for target in targets {
+        match target {
+            Target::Surface(surface) => {
+                surfaces.insert(*surface);
+            }
+            Target::App(app) if declared.iter().any(|each| each.name == *app) => {
+                apps.insert(app.clone());
+            }
+            Target::App(app) => {
+                let names = Surface::ALL.iter().map(|surface| surface.as_str());
+                let names = names.chain(declared.iter().map(|each| each.name.as_str()));
+                let near = did_you_mean(app.as_str(), names);
+                let message = format!("`{app}` is neither a system nor an application of this environment");
+                return Err(CommandError::new(Kind::Usage, message).hint(match near {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => "systems are management, keycloak, git, workload, dns; `lotse app list` shows \
+                             applications"
+                        .to_owned(),
+                }));
+            }
+        }
+    }
+    Ok((surfaces, apps))
+}
+
+fn save(plan: &EnvironmentPlan, path: &Utf8PathBuf) -> Result<(), CommandError> {
+    let failed = |source: &(dyn std::error::Error + 'static)| CommandError::from_error(Kind::Failed, source);
+    let text = serde_json::to_string_pretty(plan).map_err(|source| failed(&source))?;
+    fs_err::write(path, text + "\n").map_err(|source| failed(&source))
+}

@@ -1,0 +1,196 @@
+//! A plan as people read it: by system, and in each by application.
+
+use std::collections::BTreeMap;
+
+use super::super::ui::Style;
+use crate::bootstrap::{EnvironmentPlan, KnownAfter, PlannedChange, SurfacePlan};
+use crate::plan::{Action, FieldChange};
+
+/// Longer values are cut: what they are is in `-o json`.
+const VALUE_LIMIT: usize = 80;
+
+/// The whole plan and a closing line.
+pub(in crate::cli) fn tree(plan: &EnvironmentPlan, style: Style) -> String {
+    let environment = &plan.environment;
+    if plan.is_empty() {
+        return format!("{environment} is as declared: nothing to do.\n");
+    }
+    let mut lines = Vec::new();
+    for surface in &plan.surfaces {
+        if !surface.changes.is_empty() || !surface.known_after.is_empty() {
+            of_surface(surface, style, &mut lines);
+            lines.push(String::new());
+        }
+    }
+    lines.push(summary(plan));
+    lines.push(format!("`lotse apply {environment}` carries it out."));
+    lines.join("\n") + "\n"
+}
+
+fn of_surface(surface: &SurfacePlan, style: Style, lines: &mut Vec<String>) {
+    let name = surface.surface.to_string();
+    lines.push(format!("{}  {}", style.strong(&name), surface.place));
+    let mut by_app: BTreeMap<Option<&str>, Vec<&PlannedChange>> = BTreeMap::new();
+    for change in &surface.changes {
+        by_app.entry(change.app.as_deref()).or_default().push(change);
+    }
+    for (app, changes) in by_app {
+        let indent = match app {
+            Some(app) => {
+                lines.push(format!("  {app}"));
+                "    "
+            }
+            None => "  ",
+        };
+        for change in changes {
+            lines.push(format!(
+                "{indent}{} {}",
+                sign(change.action, style),
+                change.object
+            ));
+            lines.extend(
+                change
+                    .fields
+                    .iter()
+                    .map(|field| format!("{indent}    {}", of_field(field))),
+            );
+        }
+    }
+    lines.extend(surface.known_after.iter().map(later));
+}
+
+fn sign(action: Action, style: Style) -> String {
+    match action {
+        Action::Create => style.added("+"),
+        Action::Update => style.changed("~"),
+        Action::Adopt => style.changed("!"),
+        Action::Delete => style.removed("-"),
+    }
+}
+
+/// `spec.replicas  1 → 2`
+fn of_field(field: &FieldChange) -> String {
+    let shown = |value: &Option<String>| value.as_deref().map_or_else(|| "(not there)".to_owned(), short);
+    format!(
+        "{}  {} → {}",
+        field.path,
+        shown(&field.before),
+        shown(&field.after)
+    )
+}
+
+fn short(value: &str) -> String {
+    let mut cut: String = value.chars().take(VALUE_LIMIT).collect();
+    if cut.len() < value.len() {
+        cut.push('…');
+    }
+    cut
+}
+
+fn later(later: &KnownAfter) -> String {
+    format!("  ? {}: known after {}", later.what, later.after)
+}
+
+/// `3 to add, 1 to change, 2 to remove; more is known later`
+fn summary(plan: &EnvironmentPlan) -> String {
+    let counts = [
+        (Action::Create, "to add"),
+        (Action::Update, "to change"),
+        (Action::Adopt, "to take over"),
+        (Action::Delete, "to remove"),
+    ];
+    let counts = counts.map(|(action, word)| (plan.count(action), word));
+    let parts: Vec<String> = counts
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, word)| format!("{count} {word}"))
+        .collect();
+    let has_more = plan
+        .surfaces
+        .iter()
+        .any(|surface| !surface.known_after.is_empty());
+    match (parts.is_empty(), has_more) {
+        (false, false) => format!("{}.", parts.join(", ")),
+        (false, true) => format!("{}; more is known later.", parts.join(", ")),
+        (true, _) => "What is to be done is known later.".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bootstrap::Surface;
+
+    #[test]
+    fn test_a_plan_is_grouped_by_system_and_application() {
+        let field = FieldChange {
+            path: "spec.replicas".into(),
+            before: Some("1".into()),
+            after: Some("x".repeat(200)),
+        };
+        let change = |app: Option<&str>, action, object: &str, fields: &[FieldChange]| PlannedChange {
+            app: app.map(str::to_owned),
+            action,
+            object: object.into(),
+            fields: fields.to_vec(),
+        };
+        let surface = |surface, place: &str, changes, known_after| SurfacePlan {
+            surface,
+            place: place.into(),
+            changes,
+            known_after,
+        };
+        let later = KnownAfter {
+            what: "*.prod.lab.test at the gateway's address".into(),
+            after: "Gateway gateway/gateway has an address".into(),
+        };
+        let plan = EnvironmentPlan {
+            api_version: "lotse/v1".into(),
+            kind: "Plan".into(),
+            environment: "lab".into(),
+            surfaces: vec![
+                surface(
+                    Surface::Management,
+                    "moin, namespace prod",
+                    Vec::new(),
+                    Vec::new(),
+                ),
+                surface(
+                    Surface::Workload,
+                    "cluster prod",
+                    vec![
+                        change(Some("web"), Action::Update, "Deployment/web/web", &[field]),
+                        change(None, Action::Create, "Namespace/web", &[]),
+                        change(Some("web"), Action::Delete, "RoleBinding/web/old", &[]),
+                    ],
+                    Vec::new(),
+                ),
+                surface(Surface::Dns, "zone lab.test", Vec::new(), vec![later]),
+            ],
+        };
+        let cut = "x".repeat(80);
+        assert_eq!(
+            tree(&plan, Style::plain()),
+            format!(
+                "workload  cluster prod\n  + Namespace/web\n  web\n    ~ Deployment/web/web\n        spec.replicas  1 → {cut}…\n    \
+                 - RoleBinding/web/old\n\ndns  zone lab.test\n  ? *.prod.lab.test at the gateway's address: known after Gateway \
+                 gateway/gateway has an address\n\n1 to add, 1 to change, 1 to remove; more is known later.\n`lotse apply lab` \
+                 carries it out.\n"
+            )
+        );
+    }
+
+    #[test]
+    fn test_nothing_to_do_is_one_line() {
+        let plan = EnvironmentPlan {
+            api_version: "lotse/v1".into(),
+            kind: "Plan".into(),
+            environment: "lab".into(),
+            surfaces: Vec::new(),
+        };
+        assert_eq!(
+            tree(&plan, Style::plain()),
+            "lab is as declared: nothing to do.\n"
+        );
+    }
+}

@@ -1,0 +1,142 @@
+//! Preflight on real systems: what holds, and what each says when it does not.
+
+use serde_json::{Value, json};
+
+use crate::kit::{Lab, Ran, block_on, run};
+use crate::systems::{Checkout, forge, keycloak};
+
+const ENVIRONMENT: &str = "environments/lab/environment.yaml";
+
+/// Outcomes by the names of the checks.
+fn outcomes(ran: &Ran) -> Value {
+    let told: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(
+        (&told["apiVersion"], &told["kind"]),
+        (&json!("lotse/v1"), &json!("Preflight"))
+    );
+    let checks = told["checks"].as_array().unwrap();
+    checks
+        .iter()
+        .map(|check| (check["id"].as_str().unwrap().to_owned(), check.clone()))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}
+
+fn failed(outcomes: &Value) -> Vec<&String> {
+    let checks = outcomes.as_object().unwrap();
+    checks
+        .iter()
+        .filter(|(_, check)| check["outcome"] == "failed")
+        .map(|(id, _)| id)
+        .collect()
+}
+
+/// Everything holds in a lab; its controllers are no Deployments, which is said.
+pub(crate) fn every_check_holds_in_a_lab(lab: &Lab) {
+    let checkout = Checkout::copy(lab);
+    let ran = checkout.lotse(lab, &["preflight", "lab", "-o", "json"]);
+    assert_eq!(ran.code, Some(0), "{}\n{}", ran.stdout, ran.stderr);
+    let outcomes = outcomes(&ran);
+    for (id, check) in outcomes.as_object().unwrap() {
+        let wanted = if id == "management-controllers" {
+            "not-asked"
+        } else {
+            "passed"
+        };
+        assert_eq!(check["outcome"], wanted, "{id}: {check}");
+    }
+    assert_eq!(outcomes.as_object().unwrap().len(), 12);
+    let only = [
+        "preflight",
+        "lab",
+        "--only",
+        "zone-writable",
+        "--only",
+        "flux-range",
+        "--skip",
+        "flux-range",
+    ];
+    assert_eq!(
+        checkout.lotse(lab, &only).success(),
+        "ok      zone-writable           the zone takes signed updates\n"
+    );
+}
+
+/// A variable that the class does not have, a repository that may only be read, an account of Keycloak without rights:
+/// each is told with the system's own words, and nothing is changed.
+pub(crate) fn what_would_fail_later_is_told_before(lab: &Lab) {
+    let checkout = Checkout::copy(lab);
+    checkout.replace(
+        ENVIRONMENT,
+        "variables: {nodes: 2}",
+        "variables: {nodes: two, nodez: 3}",
+    );
+    checkout.replace(ENVIRONMENT, "{env: LOTSE_LAB_GIT_USERNAME}", "reader");
+    checkout.replace(
+        ENVIRONMENT,
+        "{env: LOTSE_LAB_GIT_TOKEN}",
+        "{env: READER_PASSWORD}",
+    );
+    checkout.replace(ENVIRONMENT, "{env: LOTSE_LAB_KEYCLOAK_ADMIN_USERNAME}", "helper");
+    checkout.replace(
+        ENVIRONMENT,
+        "{env: LOTSE_LAB_KEYCLOAK_ADMIN_PASSWORD}",
+        "{env: READER_PASSWORD}",
+    );
+    let password = "reader-of-the-lab-1";
+    let user = block_on(async {
+        let reader = json!({
+            "username": "reader", "email": "reader@lab.test", "password": password, "must_change_password": false,
+        });
+        forge(lab, reqwest::Method::POST, "admin/users", &reader).await;
+        let path = "repos/lotse/platform/collaborators/reader";
+        forge(lab, reqwest::Method::PUT, path, &json!({"permission": "read"})).await;
+        let helper = json!({
+            "username": "helper", "enabled": true, "email": "helper@lab.test", "firstName": "H", "lastName": "H",
+            "emailVerified": true, "credentials": [{"type": "password", "value": password, "temporary": false}],
+        });
+        keycloak(lab)
+            .post(&["master", "users"], &helper)
+            .await
+            .unwrap()
+            .unwrap()
+    });
+    let head = lab.head();
+    let mut command = lab.world.command(&["preflight", "lab", "-o", "json"]);
+    let ran = run(checkout.enter(&mut command).env("READER_PASSWORD", password));
+    assert_eq!(ran.code, Some(7), "{}\n{}", ran.stdout, ran.stderr);
+    let outcomes = outcomes(&ran);
+    assert_eq!(
+        failed(&outcomes),
+        ["cluster-accepted", "repository-writable", "keycloak-answers"],
+        "{outcomes:#}"
+    );
+    for (id, words) in [
+        ("cluster-accepted", "nodez"),
+        ("repository-writable", "does not allow pushing"),
+        ("keycloak-answers", "although `helper` is logged in"),
+    ] {
+        let problem = outcomes[id]["problem"].as_str().unwrap();
+        assert!(problem.contains(words), "{id}: {problem}");
+        assert!(!outcomes[id]["remedy"].as_str().unwrap().is_empty(), "{id}");
+    }
+    assert!(!ran.stdout.contains(password) && !ran.stderr.contains(password));
+    let mut command = lab.world.command(&["bootstrap", "lab"]);
+    let ran = run(checkout.enter(&mut command).env("READER_PASSWORD", password));
+    assert_eq!(ran.code, Some(7), "{}\n{}", ran.stdout, ran.stderr);
+    assert!(ran.stderr.contains("3 of "), "{}", ran.stderr);
+    assert_eq!(lab.head(), head);
+    block_on(async {
+        forge(
+            lab,
+            reqwest::Method::DELETE,
+            "admin/users/reader?purge=true",
+            &json!({}),
+        )
+        .await;
+        keycloak(lab)
+            .delete(&["master", "users", &user], None)
+            .await
+            .unwrap();
+    });
+}
