@@ -2,8 +2,9 @@
 
 use super::preflight::Systems;
 use super::{Bootstrap, StageError};
+use crate::config::GitMode;
 use crate::report::{Reporter, Task};
-use crate::surface::git::{self, DesiredFile, DesiredFiles, Published};
+use crate::surface::git::{self, DesiredFile, DesiredFiles, Proposal, Published};
 
 /// Commits and pushes what differs. Gives the newest commit of the branch.
 pub(super) async fn publish(
@@ -16,7 +17,22 @@ pub(super) async fn publish(
     let files = files(bootstrap)?;
     let owned: Vec<&str> = bootstrap.owned.iter().map(String::as_str).collect();
     let message = format!("{}: the platform as declared", bootstrap.environment.name);
-    let published = systems.branch.publish(&files, &owned, &message, &task).await?;
+    let published = match git.mode {
+        GitMode::Push => systems.branch.publish(&files, &owned, &message, &task).await?,
+        GitMode::PullRequest => {
+            let proposal = Proposal {
+                head: format!("lotse/{}", bootstrap.environment.name),
+                title: message,
+                limit: bootstrap.limit,
+                task: &task,
+            };
+            systems.branch.propose(&files, &owned, &proposal).await?
+        }
+    };
+    let verb = match git.mode {
+        GitMode::Push => "pushed to",
+        GitMode::PullRequest => "merged into",
+    };
     tracing::info!(
         files = files.len(),
         changed = published.files,
@@ -24,9 +40,9 @@ pub(super) async fn publish(
     );
     task.finish(match published.files {
         0 => format!("{} is up to date at {}", git.branch, published.commit.short()),
-        1 => format!("{} pushed to {} (1 file)", published.commit.short(), git.branch),
+        1 => format!("{} {verb} {} (1 file)", published.commit.short(), git.branch),
         changed => format!(
-            "{} pushed to {} ({changed} files)",
+            "{} {verb} {} ({changed} files)",
             published.commit.short(),
             git.branch
         ),

@@ -22,6 +22,7 @@ mod lockdown;
 mod new_platform;
 mod plans;
 mod preflights;
+mod proposals;
 mod readme;
 mod realms;
 mod reconciled;
@@ -110,7 +111,7 @@ const LOOKING: [(&str, LabTest); 18] = [
 ];
 
 /// What changes something in the lab and puts it back.
-const CHANGING: [(&str, LabTest); 28] = [
+const CHANGING: [(&str, LabTest); 29] = [
     (
         "a_second_run_has_nothing_to_do",
         realms::a_second_run_has_nothing_to_do,
@@ -164,6 +165,10 @@ const CHANGING: [(&str, LabTest); 28] = [
     (
         "what_would_fail_later_is_told_before",
         preflights::what_would_fail_later_is_told_before,
+    ),
+    (
+        "a_protected_branch_gets_changes_by_a_pull_request",
+        proposals::a_protected_branch_gets_changes_by_a_pull_request,
     ),
     (
         "every_wrong_setting_is_told_at_once",

@@ -113,7 +113,7 @@ pub(crate) fn what_would_fail_later_is_told_before(lab: &Lab) {
     );
     for (id, words) in [
         ("cluster-accepted", "nodez"),
-        ("repository-writable", "does not allow pushing"),
+        ("repository-writable", "may only read it"),
         ("keycloak-answers", "although `helper` is logged in"),
     ] {
         let problem = outcomes[id]["problem"].as_str().unwrap();

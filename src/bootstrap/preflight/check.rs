@@ -49,7 +49,7 @@ checks! {
     FluxRange = "flux-range", "Flux is made for this version of Kubernetes";
     RepositoryReadable = "repository-readable", "the repository can be read";
     RepositoryWritable = "repository-writable", "the branch takes our pushes";
-    Publication = "publication", "changes get onto the branch by pushing";
+    Publication = "publication", "changes get onto the branch as git.mode says";
     Decryption = "decryption", "Flux can decrypt what is encrypted";
     ZoneWritable = "zone-writable", "the zone takes signed updates";
     KeycloakAnswers = "keycloak-answers", "Keycloak's administration answers";

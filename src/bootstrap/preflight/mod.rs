@@ -2,10 +2,11 @@
 
 mod check;
 mod management;
+mod repository;
 mod versions;
 
 use super::{Bootstrap, StageError};
-use crate::config::{self, DnsProvider, GitMode};
+use crate::config::{self, DnsProvider};
 use crate::kubernetes::Cluster;
 use crate::report::{Reporter, Task};
 use crate::secret::Secret;
@@ -73,7 +74,6 @@ async fn look(bootstrap: &Bootstrap<'_>) -> (Option<Systems>, Vec<Check>) {
         keycloak(&environment.identity)
     );
     let mut checks = [management.checks, branch.checks, zone.checks, keycloak.checks].concat();
-    checks.push(mode(environment.git.mode));
     checks.push(versions::flux_range(environment));
     if environment.encryption.is_some() {
         checks.push(no_decryption());
@@ -109,15 +109,8 @@ async fn branch(bootstrap: &Bootstrap<'_>) -> Looked<(Branch, ObservedBranch)> {
     };
     match looked.await {
         Ok((branch, published)) => {
-            let pushed = branch.try_push(&published).await;
-            let checks = vec![
-                Check::passed(CheckId::RepositoryReadable),
-                Check::of(
-                    CheckId::RepositoryWritable,
-                    pushed,
-                    "give the user of git.username the right to push to git.branch, or another user in environment.yaml",
-                ),
-            ];
+            let mut checks = vec![Check::passed(CheckId::RepositoryReadable)];
+            checks.extend(repository::checks(&branch, &published, git).await);
             Looked::with((branch, published), checks)
         }
         Err(error) => Looked::without(Check::by_error(
@@ -125,17 +118,6 @@ async fn branch(bootstrap: &Bootstrap<'_>) -> Looked<(Branch, ObservedBranch)> {
             &error,
             "check git.url and its credentials in environment.yaml",
         )),
-    }
-}
-
-fn mode(mode: GitMode) -> Check {
-    match mode {
-        GitMode::Push => Check::passed(CheckId::Publication),
-        GitMode::PullRequest => Check::failed(
-            CheckId::Publication,
-            "git.mode is pull-request, which this version does not carry out",
-            "set git.mode to push in environment.yaml, or wait for a version that opens pull requests",
-        ),
     }
 }
 

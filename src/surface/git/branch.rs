@@ -8,7 +8,7 @@ use git2::Oid;
 use super::files::DesiredFiles;
 use super::plan::{GitOperation, ObservedBranch, plan};
 use super::program::{Failure, Git};
-use super::{CommitId, GitError, cache};
+use super::{CommitId, Forge, GitError, cache};
 use crate::plan::Plan;
 use crate::report::Task;
 use crate::secret::Secret;
@@ -91,6 +91,59 @@ impl Branch {
             }
         }
         Ok(texts)
+    }
+
+    /// The forge that keeps the repository.
+    ///
+    /// # Errors
+    /// When its address is not one of a forge.
+    pub fn forge(&self) -> Result<Forge, GitError> {
+        Forge::of(&self.repository)
+    }
+
+    pub(super) const fn repository(&self) -> &Repository {
+        &self.repository
+    }
+
+    /// Another branch of the same repository.
+    pub(super) fn sibling(&self, branch: &str) -> Self {
+        let mut sibling = self.clone();
+        branch.clone_into(&mut sibling.repository.branch);
+        sibling
+    }
+
+    /// The newest commit of the branch, `None` where there is no such branch.
+    pub(super) async fn head(&self) -> Result<Option<CommitId>, GitError> {
+        let _lock = cache::CacheLock::take(&self.git.directory).await?;
+        self.remote_head().await
+    }
+
+    /// Whether the branch is what `plan` makes of `base`, in one commit on top of it.
+    pub(super) async fn is_one_step_from(
+        &self,
+        base: &ObservedBranch,
+        plan: &Plan<GitOperation>,
+    ) -> Result<(bool, ObservedBranch), GitError> {
+        let observed = self.observe().await?;
+        let _lock = cache::CacheLock::take(&self.git.directory).await?;
+        let repository = cache::open(&self.git.directory)?;
+        let is_it = match observed.head {
+            Some(head) => cache::is_one_step(&repository, head, (base.head, plan))?,
+            None => false,
+        };
+        Ok((is_it, observed))
+    }
+
+    /// Makes the branch, which is at `before`, one commit on top of `base` that does what `plan` says.
+    pub(super) async fn put_on_top(
+        &self,
+        base: &ObservedBranch,
+        plan: &Plan<GitOperation>,
+        (before, message): (&ObservedBranch, &str),
+    ) -> Result<(), GitError> {
+        let _lock = cache::CacheLock::take(&self.git.directory).await?;
+        let commit = self.commit(plan, base.head, message).await?;
+        self.push(commit, before.head).await
     }
 
     /// Asks the server whether a commit on top of `observed` may be pushed, without pushing one (`--dry-run`). What hooks

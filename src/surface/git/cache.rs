@@ -99,6 +99,20 @@ pub(super) fn text(repository: &Repository, entry: &Entry) -> Result<Option<Stri
     Ok(String::from_utf8(blob.content().to_vec()).ok())
 }
 
+/// Whether `commit` is what `plan` makes of `base`, and has it as its only parent.
+pub(super) fn is_one_step(
+    repository: &Repository,
+    commit: CommitId,
+    (base, plan): (Option<CommitId>, &Plan<GitOperation>),
+) -> Result<bool, GitError> {
+    let tree = write_tree(repository, base, plan)?;
+    let commit = repository
+        .find_commit(commit.0)
+        .map_err(GitError::local("reading a commit"))?;
+    let parents: Vec<CommitId> = commit.parent_ids().map(CommitId).collect();
+    Ok(commit.tree_id() == tree && parents == base.into_iter().collect::<Vec<_>>())
+}
+
 /// A commit on top of `parent` that changes nothing, in the local copy only.
 pub(super) fn empty_commit(repository: &Repository, parent: Option<CommitId>) -> Result<CommitId, GitError> {
     let fault = || GitError::local("making a commit to ask with");

@@ -1,5 +1,6 @@
 //! What can go wrong with the platform's repository.
 
+use super::forge::ForgeError;
 use super::program::Failure;
 
 /// A repository that can't be read, planned or written.
@@ -76,6 +77,33 @@ pub enum GitError {
         /// Which branch.
         branch: String,
     },
+    /// Requests can only be made at a forge.
+    #[error("{url} is not the address of a repository at a forge, such as https://HOST/OWNER/NAME.git")]
+    NoForge {
+        /// The address.
+        url: String,
+    },
+    /// The forge.
+    #[error(transparent)]
+    Forge(#[from] ForgeError),
+    /// There is nothing to bring a request to.
+    #[error("there is no branch {branch} yet: push a first commit to it, a README for example")]
+    NoBase {
+        /// The branch.
+        branch: String,
+    },
+    /// Somebody decided against what was proposed.
+    #[error("{request} was closed without being merged")]
+    Declined {
+        /// The request and where it is.
+        request: String,
+    },
+    /// Nobody merged it.
+    #[error("{request} was not merged in time; the same command goes on waiting")]
+    Unmerged {
+        /// The request and where it is.
+        request: String,
+    },
     /// git failed in another way.
     #[error("{action} failed: {said}")]
     Git {
@@ -129,7 +157,11 @@ impl GitError {
     /// Whether the same may succeed later.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
-        matches!(self, Self::Network { .. } | Self::Moved { .. })
+        match self {
+            Self::Network { .. } | Self::Moved { .. } => true,
+            Self::Forge(error) => error.is_transient(),
+            _ => false,
+        }
     }
 
     /// Puts what git said about `url` into words. git has no exit codes for these cases; the texts are those of

@@ -8,15 +8,19 @@ mod branch;
 mod cache;
 mod error;
 mod files;
+mod forge;
 mod plan;
 mod program;
+mod proposal;
 
 use std::fmt;
 
 pub use branch::{Branch, Published, Repository};
 pub use error::GitError;
 pub use files::{Content, DesiredFile, DesiredFiles, read_checkout};
+pub use forge::{Forge, ForgeError};
 pub use plan::{GitOperation, ObservedBranch, plan};
+pub use proposal::Proposal;
 
 /// A commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,86 @@
+//! Checks of the way changes take onto the branch.
+
+use super::check::{Check, CheckId};
+use crate::config::{Git, GitMode};
+use crate::secret::Secret;
+use crate::surface::git::{Branch, Forge, ObservedBranch};
+
+const WRITE_REMEDY: &str =
+    "give the user of git.username the right to push to the repository, or another user in environment.yaml";
+
+/// Whether commits can be pushed, and whether they get onto the branch as declared.
+pub(super) async fn checks(
+    branch: &Branch,
+    published: &ObservedBranch,
+    git: &Git<String, Secret>,
+) -> [Check; 2] {
+    let forge = branch.forge();
+    let writable = writable(branch, published, forge.as_ref().ok()).await;
+    if writable.has_failed() {
+        let other = Check::not_asked(CheckId::Publication, "nothing can be pushed at all");
+        return [writable, other];
+    }
+    let publication = match (git.mode, forge) {
+        (GitMode::Push, Ok(forge)) => pushed(&forge, git).await,
+        (GitMode::Push, Err(_)) => Check::passed(CheckId::Publication),
+        (GitMode::PullRequest, Ok(forge)) => proposed(&forge, published, git).await,
+        (GitMode::PullRequest, Err(error)) => Check::by_error(
+            CheckId::Publication,
+            &error,
+            "declare the repository by its https address at the forge, or set git.mode to push",
+        ),
+    };
+    [writable, publication]
+}
+
+/// What git says to a push that is not made; and the forge, since some look at rights only when commits arrive.
+async fn writable(branch: &Branch, published: &ObservedBranch, forge: Option<&Forge>) -> Check {
+    let id = CheckId::RepositoryWritable;
+    if let Err(error) = branch.try_push(published).await {
+        return Check::by_error(id, &error, WRITE_REMEDY);
+    }
+    let answer = match forge {
+        Some(forge) => forge.may_push().await.ok().flatten(),
+        None => None,
+    };
+    match answer {
+        Some(false) => Check::failed(
+            id,
+            "the forge says that these credentials may only read it",
+            WRITE_REMEDY,
+        ),
+        Some(true) | None => Check::passed(id),
+    }
+}
+
+async fn pushed(forge: &Forge, git: &Git<String, Secret>) -> Check {
+    let id = CheckId::Publication;
+    match forge.may_push_to(&git.branch).await {
+        Ok(Some(false)) => Check::failed(
+            id,
+            format!(
+                "the branch {} is protected against pushes with these credentials",
+                git.branch
+            ),
+            "set git.mode to pull-request in environment.yaml, or have pushes allowed",
+        ),
+        // Whoever does not answer such questions is asked by the push itself.
+        Ok(Some(true) | None) | Err(_) => Check::passed(id),
+    }
+}
+
+async fn proposed(forge: &Forge, published: &ObservedBranch, git: &Git<String, Secret>) -> Check {
+    let id = CheckId::Publication;
+    if published.head.is_none() {
+        return Check::failed(
+            id,
+            format!("there is no branch {} to bring a pull request to", git.branch),
+            "push a first commit to it, a README for example",
+        );
+    }
+    Check::of(
+        id,
+        forge.may_push().await,
+        "check git.url, and that its credentials may use the API of the forge",
+    )
+}

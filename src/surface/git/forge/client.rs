@@ -1,0 +1,208 @@
+//! The client of a forge's API.
+
+use std::time::Duration;
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use url::Url;
+
+use super::{Place, PullRequest, PullRequestState, pull_request};
+use crate::causes;
+use crate::secret::Secret;
+use crate::surface::git::{GitError, Repository};
+
+/// How long one request may take.
+const REQUEST_LIMIT: Duration = Duration::from_secs(30);
+
+/// A forge does not do what it is asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum ForgeError {
+    /// No answer.
+    #[error("no answer from the forge to {request}: {reason}")]
+    Unreachable {
+        /// Method and address.
+        request: String,
+        /// Why, in plain words.
+        reason: String,
+    },
+    /// A refusal.
+    #[error("the forge refused {request} with status {status}: {message}")]
+    Refused {
+        /// Method and address.
+        request: String,
+        /// HTTP status.
+        status: u16,
+        /// What it said.
+        message: String,
+    },
+    /// An answer that is none.
+    #[error("the forge's answer to {request} can't be read")]
+    Answer {
+        /// Method and address.
+        request: String,
+    },
+}
+
+impl ForgeError {
+    /// Whether the same may succeed later.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Refused { status, .. } => *status == 429 || *status >= 500,
+            Self::Answer { .. } => false,
+        }
+    }
+}
+
+/// A repository at a forge, asked in somebody's name.
+#[derive(Clone, Debug)]
+pub struct Forge {
+    place: Place,
+    http: reqwest::Client,
+    username: String,
+    password: Secret,
+}
+
+impl Forge {
+    /// The forge that keeps `repository`. Nothing is sent.
+    ///
+    /// # Errors
+    /// When its address is not one of a forge.
+    pub fn of(repository: &Repository) -> Result<Self, GitError> {
+        let http = reqwest::Client::builder()
+            .user_agent(concat!("lotse/", env!("CARGO_PKG_VERSION")))
+            .timeout(REQUEST_LIMIT)
+            .build()
+            .map_err(|error| {
+                GitError::Forge(ForgeError::Unreachable {
+                    request: repository.url.clone(),
+                    reason: causes::in_one_line(&error),
+                })
+            })?;
+        Ok(Self {
+            place: Place::of(&repository.url)?,
+            http,
+            username: repository.username.clone(),
+            password: repository.password.clone(),
+        })
+    }
+
+    /// Whether the credentials may push to the repository at all; `None` where the forge does not say.
+    pub async fn may_push(&self) -> Result<Option<bool>, ForgeError> {
+        let answer = self.send(Method::GET, "", &[], None).await?;
+        Ok(answer["permissions"]["push"].as_bool())
+    }
+
+    /// Whether the credentials may push to `branch`, as far as its protection goes; `None` where the forge does not say,
+    /// or there is no such branch.
+    pub async fn may_push_to(&self, branch: &str) -> Result<Option<bool>, ForgeError> {
+        match self
+            .send(Method::GET, &format!("branches/{branch}"), &[], None)
+            .await
+        {
+            Ok(answer) => Ok(answer["user_can_push"].as_bool()),
+            Err(ForgeError::Refused { status: 404, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The open request to bring `head`, a branch of the same repository, to `base`.
+    pub async fn open_request(&self, head: &str, base: &str) -> Result<Option<PullRequest>, ForgeError> {
+        let from = format!("{}:{head}", self.place.owner);
+        let query = [("state", "open"), ("base", base), ("head", from.as_str())];
+        let answer = self.send(Method::GET, "pulls", &query, None).await?;
+        // Gitea lists the requests of all branches.
+        let is_ours = |each: &&Value| each["head"]["ref"] == head && each["base"]["ref"] == base;
+        let found = answer.as_array().into_iter().flatten().find(is_ours);
+        Ok(found.and_then(pull_request))
+    }
+
+    /// Opens a request to bring `head` to `base`.
+    pub async fn request(
+        &self,
+        head: &str,
+        base: &str,
+        title: &str,
+        body: &str,
+    ) -> Result<PullRequest, ForgeError> {
+        let content = json!({"title": title, "body": body, "head": head, "base": base});
+        let answer = self.send(Method::POST, "pulls", &[], Some(&content)).await?;
+        pull_request(&answer).ok_or_else(|| self.unreadable(&Method::POST, "pulls"))
+    }
+
+    /// Gives an open request this title and body; sends nothing when it has them.
+    pub async fn describe(&self, request: &PullRequest, title: &str, body: &str) -> Result<(), ForgeError> {
+        if request.title == title && request.body.trim() == body.trim() {
+            return Ok(());
+        }
+        let path = format!("pulls/{}", request.number);
+        let content = json!({"title": title, "body": body});
+        self.send(Method::PATCH, &path, &[], Some(&content))
+            .await
+            .map(drop)
+    }
+
+    /// How a request is now.
+    pub async fn state(&self, request: &PullRequest) -> Result<PullRequestState, ForgeError> {
+        let path = format!("pulls/{}", request.number);
+        let answer = self.send(Method::GET, &path, &[], None).await?;
+        let found = pull_request(&answer).ok_or_else(|| self.unreadable(&Method::GET, &path))?;
+        Ok(found.state)
+    }
+
+    fn url(&self, path: &str, query: &[(&str, &str)]) -> Url {
+        let mut url = self.place.api.clone();
+        let repository = ["repos", &self.place.owner, &self.place.name];
+        if let Ok(mut parts) = url.path_segments_mut() {
+            parts.pop_if_empty().extend(repository);
+            parts.extend(path.split('/').filter(|part| !part.is_empty()));
+        }
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        url
+    }
+
+    fn unreadable(&self, method: &Method, path: &str) -> ForgeError {
+        ForgeError::Answer {
+            request: format!("{method} {}", self.url(path, &[])),
+        }
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<Value, ForgeError> {
+        let request = format!("{method} {}", self.url(path, &[]));
+        let unreachable = |error: reqwest::Error| ForgeError::Unreachable {
+            request: request.clone(),
+            reason: causes::of_connection(&error.without_url()),
+        };
+        let mut sent = self.http.request(method.clone(), self.url(path, query));
+        sent = self.place.kind.authorise(sent, &self.username, &self.password);
+        if let Some(body) = body {
+            sent = sent.json(body);
+        }
+        let answer = sent.send().await.map_err(unreachable)?;
+        let status = answer.status();
+        let text = answer.text().await.map_err(unreachable)?;
+        if !status.is_success() {
+            return Err(refused(request, status, &text));
+        }
+        serde_json::from_str(&text).map_err(|_| self.unreadable(&method, path))
+    }
+}
+
+fn refused(request: String, status: StatusCode, text: &str) -> ForgeError {
+    let told = serde_json::from_str::<Value>(text).unwrap_or_default();
+    let reason = status.canonical_reason().unwrap_or_default();
+    ForgeError::Refused {
+        request,
+        status: status.as_u16(),
+        message: told["message"].as_str().unwrap_or(reason).to_owned(),
+    }
+}
