@@ -6,7 +6,7 @@ use crate::desired::Manifest;
 use crate::kubernetes::Cluster;
 use crate::report::{Reporter, Task};
 use crate::secret::Secret;
-use crate::surface::management::{self, Served};
+use crate::surface::management::{self, HeldTurn, Served, Turn};
 
 /// The workload cluster, reached with its administrator's kubeconfig.
 pub(super) struct Workload {
@@ -23,6 +23,28 @@ pub(super) struct Stack {
     is_published: bool,
     /// How many objects of the management cluster changed.
     pub(super) changes: usize,
+}
+
+/// Waits until nobody else changes the environment.
+pub(super) async fn take_turn(
+    bootstrap: &Bootstrap<'_>,
+    systems: &Systems,
+    reporter: &dyn Reporter,
+) -> Result<HeldTurn, StageError> {
+    let management = &systems.management;
+    let declared = bootstrap.desired.management.iter();
+    for namespace in declared.filter(|manifest| manifest.kind() == "Namespace") {
+        // The Lease needs it, so it is the first thing that a bring-up makes.
+        if management.get(namespace).await?.is_none() {
+            management.apply(namespace).await?;
+        }
+    }
+    let turn = Turn {
+        namespace: bootstrap.environment.management.namespace.to_string(),
+        name: format!("lotse-{}", bootstrap.environment.name),
+        holder: bootstrap.who.clone(),
+    };
+    Ok(management::take(management, &turn, bootstrap.limit, reporter).await?)
 }
 
 /// Applies what comes before the Cluster and waits until its class is there.

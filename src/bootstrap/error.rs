@@ -103,6 +103,9 @@ pub enum StageError {
     /// The management cluster.
     #[error(transparent)]
     Management(#[from] ManagementError),
+    /// Somebody else took over.
+    #[error("this is no longer the only one that changes the environment, so it stopped")]
+    TurnLost,
     /// A request to a Kubernetes API.
     #[error(transparent)]
     Kubernetes(#[from] KubernetesError),
@@ -163,6 +166,10 @@ impl StageError {
                 "`kubectl get -o yaml --show-managed-fields` says who changes them; the annotations \
                  kustomize.toolkit.fluxcd.io/ssa and /reconcile make Flux leave an object alone",
             ),
+            Self::Management(ManagementError::Busy { .. }) => Some(
+                "let that end, or `kubectl delete lease` on the management cluster where it did and is not gone",
+            ),
+            Self::TurnLost => Some("`kubectl get lease` on the management cluster says who has it"),
             Self::Unpublished { .. } => Some("carry that out as well: `--target git`"),
             Self::Keycloak(KeycloakError::Unreachable { .. }) => {
                 Some("start Keycloak or the way to it (VPN, firewall)")

@@ -38,6 +38,7 @@ use crate::report::{Reporter, Task};
 use crate::secret::Secret;
 use crate::surface::git::DesiredFiles;
 use crate::surface::workload::FluxRelease;
+use preflight::Systems;
 
 /// How long a stage may wait for the systems before it gives up.
 pub const STAGE_LIMIT: Duration = Duration::from_secs(20 * 60);
@@ -69,6 +70,8 @@ pub struct Bootstrap<'a> {
     pub today: Date,
     /// How to log people in for the proof; `None` leaves the proof to them.
     pub login: Option<&'a dyn PersonLogin>,
+    /// Who brings it up, and where: a place where only one bring-up of the environment runs at a time.
+    pub who: String,
     /// Which checks count before anything is changed.
     pub checks: Chosen,
     /// How long each stage may take.
@@ -126,11 +129,7 @@ pub async fn run(
     reporter: &dyn Reporter,
 ) -> Result<Outcome, BootstrapError> {
     let progress = Progress::default();
-    let outcome = if surfaces.is_empty() {
-        Box::pin(stages(bootstrap, reporter, &progress)).await
-    } else {
-        Box::pin(some_stages(bootstrap, surfaces, reporter, &progress)).await
-    };
+    let outcome = Box::pin(alone(bootstrap, surfaces, (reporter, &progress))).await;
     outcome.map_err(|(stage, source)| BootstrapError {
         stage,
         done: progress.stages(),
@@ -141,39 +140,62 @@ pub async fn run(
 /// A stage, and why it failed.
 type Fault = (Stage, StageError);
 
-async fn stages(
+/// Carries the stages out while nobody else does, on whatever computer.
+async fn alone(
     bootstrap: &Bootstrap<'_>,
-    reporter: &dyn Reporter,
-    progress: &Progress,
+    surfaces: &BTreeSet<Surface>,
+    (reporter, progress): (&dyn Reporter, &Progress),
 ) -> Result<Outcome, Fault> {
     let preflight = preflight::connect(bootstrap, reporter);
     let systems = progress.of(Stage::Preflight, preflight, |_| 0).await?;
+    let turn = cluster::take_turn(bootstrap, &systems, reporter).await;
+    let turn = turn.map_err(|error| (Stage::Stack, error))?;
+    let work = async {
+        if surfaces.is_empty() {
+            Box::pin(stages(bootstrap, &systems, reporter, progress)).await
+        } else {
+            Box::pin(some_stages(bootstrap, &systems, (surfaces, reporter), progress)).await
+        }
+    };
+    let outcome = tokio::select! {
+        outcome = work => outcome,
+        () = turn.lost() => Err((Stage::Cluster, StageError::TurnLost)),
+    };
+    turn.give_back().await;
+    outcome
+}
 
+async fn stages(
+    bootstrap: &Bootstrap<'_>,
+    systems: &Systems,
+    reporter: &dyn Reporter,
+    progress: &Progress,
+) -> Result<Outcome, Fault> {
     let cluster = async {
-        let stack = cluster::provide_stack(bootstrap, &systems, reporter);
+        let stack = cluster::provide_stack(bootstrap, systems, reporter);
         let stack = progress.of(Stage::Stack, stack, |stack| stack.changes).await?;
-        let cluster = cluster::bring_up(bootstrap, &systems, stack, reporter);
+        let cluster = cluster::bring_up(bootstrap, systems, stack, reporter);
         progress
             .of(Stage::Cluster, cluster, |workload| workload.changes)
             .await
     };
-    let logins = identity::set_up(bootstrap, &systems, reporter);
+    let logins = identity::set_up(bootstrap, systems, reporter);
     let (workload, _) = tokio::try_join!(cluster, progress.of(Stage::Logins, logins, |changes| *changes))?;
 
-    let published = repository::publish(bootstrap, &systems, reporter);
+    let published = repository::publish(bootstrap, systems, reporter);
     let published = progress
         .of(Stage::Git, published, |published| published.files)
         .await?;
 
     // Flux is Ready only when applications have started, and those with a login start only with their secret.
     let flux = flux::hand_over(bootstrap, &workload, &published, reporter);
-    let secrets = identity::carry_secrets(bootstrap, &systems, &workload, reporter);
+    let secrets = identity::carry_secrets(bootstrap, systems, &workload, reporter);
     tokio::try_join!(
         progress.of(Stage::Flux, flux, |changes| *changes),
         progress.of(Stage::Secrets, secrets, |changes| *changes),
     )?;
 
-    let names = names::point_at_gateway(bootstrap, &systems, &workload, reporter);
+    let names = names::point_at_gateway(bootstrap, systems, &workload, reporter);
     progress.of(Stage::Dns, names, |changes| *changes).await?;
     let proof = proof::prove(bootstrap, &workload, reporter);
     let left = progress.of(Stage::Proof, proof, |_| 0).await?;
@@ -189,52 +211,50 @@ async fn stages(
 /// The stages that change `surfaces`, and no other.
 async fn some_stages(
     bootstrap: &Bootstrap<'_>,
-    surfaces: &BTreeSet<Surface>,
-    reporter: &dyn Reporter,
+    systems: &Systems,
+    (surfaces, reporter): (&BTreeSet<Surface>, &dyn Reporter),
     progress: &Progress,
 ) -> Result<Outcome, Fault> {
     let has = |surface| surfaces.contains(&surface);
-    let preflight = preflight::connect(bootstrap, reporter);
-    let systems = progress.of(Stage::Preflight, preflight, |_| 0).await?;
     let made = if has(Surface::Management) {
-        let stack = cluster::provide_stack(bootstrap, &systems, reporter);
+        let stack = cluster::provide_stack(bootstrap, systems, reporter);
         let stack = progress.of(Stage::Stack, stack, |stack| stack.changes).await?;
-        let cluster = cluster::bring_up(bootstrap, &systems, stack, reporter);
+        let cluster = cluster::bring_up(bootstrap, systems, stack, reporter);
         let workload = progress.of(Stage::Cluster, cluster, |workload| workload.changes);
         Some(workload.await?)
     } else {
         None
     };
     if has(Surface::Keycloak) {
-        let logins = identity::set_up(bootstrap, &systems, reporter);
+        let logins = identity::set_up(bootstrap, systems, reporter);
         progress.of(Stage::Logins, logins, |changes| *changes).await?;
     }
     let published = if has(Surface::Git) {
-        let published = repository::publish(bootstrap, &systems, reporter);
+        let published = repository::publish(bootstrap, systems, reporter);
         progress
             .of(Stage::Git, published, |published| published.files)
             .await?
     } else {
-        repository::published(bootstrap, &systems, has(Surface::Workload))
+        repository::published(bootstrap, systems, has(Surface::Workload))
             .map_err(|error| (Stage::Git, error))?
     };
     if has(Surface::Workload) || has(Surface::Dns) {
         let workload = match made {
             Some(workload) => workload,
-            None => cluster::connect(bootstrap, &systems)
+            None => cluster::connect(bootstrap, systems)
                 .await
                 .map_err(|error| (Stage::Cluster, error))?,
         };
         if has(Surface::Workload) {
             let flux = flux::hand_over(bootstrap, &workload, &published, reporter);
-            let secrets = identity::carry_secrets(bootstrap, &systems, &workload, reporter);
+            let secrets = identity::carry_secrets(bootstrap, systems, &workload, reporter);
             tokio::try_join!(
                 progress.of(Stage::Flux, flux, |changes| *changes),
                 progress.of(Stage::Secrets, secrets, |changes| *changes),
             )?;
         }
         if has(Surface::Dns) {
-            let names = names::point_at_gateway(bootstrap, &systems, &workload, reporter);
+            let names = names::point_at_gateway(bootstrap, systems, &workload, reporter);
             progress.of(Stage::Dns, names, |changes| *changes).await?;
         }
     }

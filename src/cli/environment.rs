@@ -93,6 +93,7 @@ pub(super) async fn with_bootstrap<T>(
         cache: settings.cache.clone(),
         today: workspace.today,
         login,
+        who: settings.who.clone(),
         checks,
         limit,
     };

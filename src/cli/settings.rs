@@ -65,6 +65,8 @@ pub struct Settings {
     pub verbosity: u8,
     /// This program, to start itself again.
     pub program: Utf8PathBuf,
+    /// Who runs it, and where: a user and a place where only one bring-up of an environment runs at a time.
+    pub who: String,
     /// Cancelled when the user interrupts.
     pub interrupted: CancellationToken,
     /// Environment variables that declarations may name with `{env: NAME}`.
@@ -75,9 +77,11 @@ impl Settings {
     /// Resolves the settings of this run.
     pub(super) fn resolve(arguments: &GlobalArguments) -> Result<Self, CommandError> {
         let cache = base_directory("XDG_CACHE_HOME", ".cache")?;
+        let state = base_directory("XDG_STATE_HOME", ".local/state")?;
         Ok(Self {
             root: root(arguments.directory.as_deref())?,
-            state: base_directory("XDG_STATE_HOME", ".local/state")?,
+            who: who(&state),
+            state,
             sources: Sources {
                 assets: arguments.assets.clone(),
                 kubebuilder_assets: path_variable("KUBEBUILDER_ASSETS"),
@@ -138,6 +142,14 @@ fn root(asked: Option<&Utf8Path>) -> Result<Utf8PathBuf, CommandError> {
         .ancestors()
         .find(|directory| directory.join("environments").is_dir());
     Ok(found.unwrap_or(&here).to_owned())
+}
+
+/// `ada@laptop (/home/ada/.local/state/lotse)`
+fn who(state: &Utf8Path) -> String {
+    let user = ["USER", "LOGNAME"].into_iter().find_map(env::var_os);
+    let user = user.map_or_else(|| "somebody".into(), |user| user.to_string_lossy().into_owned());
+    let host = rustix::system::uname();
+    format!("{user}@{} ({state})", host.nodename().to_string_lossy())
 }
 
 fn existing(directory: &Utf8Path) -> Result<Utf8PathBuf, CommandError> {

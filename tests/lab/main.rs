@@ -31,6 +31,7 @@ mod silence;
 mod strangers;
 mod supervision;
 mod systems;
+mod turns;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -111,7 +112,7 @@ const LOOKING: [(&str, LabTest); 18] = [
 ];
 
 /// What changes something in the lab and puts it back.
-const CHANGING: [(&str, LabTest); 29] = [
+const CHANGING: [(&str, LabTest); 31] = [
     (
         "a_second_run_has_nothing_to_do",
         realms::a_second_run_has_nothing_to_do,
@@ -169,6 +170,14 @@ const CHANGING: [(&str, LabTest); 29] = [
     (
         "a_protected_branch_gets_changes_by_a_pull_request",
         proposals::a_protected_branch_gets_changes_by_a_pull_request,
+    ),
+    (
+        "nobody_has_a_turn_beside_another",
+        turns::nobody_has_a_turn_beside_another,
+    ),
+    (
+        "a_bring_up_waits_for_another_one_elsewhere",
+        turns::a_bring_up_waits_for_another_one_elsewhere,
     ),
     (
         "every_wrong_setting_is_told_at_once",

@@ -14,7 +14,8 @@ use crate::surface::workload::{self, Question};
 const PROVIDER_LABEL: &str = "cluster.x-k8s.io/provider";
 
 /// What a bring-up does there, as `kubectl auth can-i` asks it.
-const RIGHTS: [(&str, &str, &str); 5] = [
+const RIGHTS: [(&str, &str, &str); 6] = [
+    ("create", "coordination.k8s.io", "leases"),
     ("create", "cluster.x-k8s.io", "clusters"),
     ("patch", "cluster.x-k8s.io", "clusters"),
     ("create", "clusterstack.x-k8s.io", "clusterstacks"),

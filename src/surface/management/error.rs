@@ -24,6 +24,12 @@ pub enum ManagementError {
         /// Dotted path.
         field: &'static str,
     },
+    /// Somebody else is at it.
+    #[error("{holder} was changing this environment all the time")]
+    Busy {
+        /// Who.
+        holder: String,
+    },
     /// There is no kubeconfig for the cluster yet.
     #[error("{secret} has no kubeconfig under key `value`: is the control plane initialised?")]
     NoKubeconfig {
