@@ -2,6 +2,7 @@
 //!
 //! Rooms that wait or work for a while take a [`Reporter`]; only `cli` knows how to draw one.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -91,6 +92,12 @@ pub enum Unit {
 pub trait Reporter: Send + Sync {
     /// Takes one event.
     fn report(&self, event: Event);
+}
+
+/// Notes in the log (`-vv`) that a request which changes something is about to be sent: `request` names method and object,
+/// without secrets.
+pub fn sends(request: impl fmt::Display) {
+    tracing::debug!(%request, "sends a change");
 }
 
 /// A reporter that says nothing.

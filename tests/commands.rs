@@ -250,6 +250,28 @@ fn test_a_login_that_an_override_leaves_behind_is_told_where_to_mend_it() {
 }
 
 #[test]
+fn test_values_of_a_chart_are_filled_in_or_told() {
+    let repository = Repository::new();
+    repository.change(
+        "apps/db/app.yaml",
+        "source: {manifests: manifests}",
+        "source: {helm: {repository: 'https://charts.example.org', chart: db, version: 1.0.0, values: values.yaml}}",
+    );
+    let values = "host: db.{{domain}}\nother: [\"{{ domain }}\", \"{{isuer}}\"]\nrule: \"{{ $labels.instance }} {{ .Values.domain }}\"\n";
+    repository.write("apps/db/values.yaml", values);
+    let ended = repository.check(Output::Text);
+    for told in [
+        "error[E0307]: `{{ domain }}` is not filled in\n",
+        "help: write `{{domain}}`\n",
+        "error[E0307]: `{{isuer}}` is not filled in\n",
+        "help: write `{{issuer}}`\n",
+        "\n2 errors in 1 of",
+    ] {
+        assert!(ended.err.contains(told), "{told} is not in {}", ended.err);
+    }
+}
+
+#[test]
 fn test_notations_of_elsewhere_are_mended() {
     let repository = Repository::new();
     let text = "apiVersion: lotse/v1\nkind: App\nname: web\ndescription: The website\nowners: platform # both\n\

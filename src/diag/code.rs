@@ -159,7 +159,8 @@ Choose another name, or use the key that lotse sets it from.";
     "Flux delivers an application after those it depends on are ready; in a circle none would ever begin.";
     /// A template can't be filled in.
     BadTemplate = "E0307",
-    "Redirect addresses may contain `{{domain}}`, the domain of the environment. Nothing else is known there.";
+    "Redirect addresses may contain `{{domain}}`, the domain of the environment. Nothing else is known there. Values of a chart may
+contain `{{domain}}`, `{{environment}}` and `{{issuer}}`, written so; other braces are left to the chart.";
     /// The folder of manifests has no manifest.
     NoManifests = "E0308",
     "`source.manifests` names a folder beside `app.yaml` with at least one `.yaml` file.";

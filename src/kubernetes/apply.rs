@@ -6,6 +6,7 @@ use kube::api::{DynamicObject, Patch, PatchParams};
 use super::{Cluster, KubernetesError, ObjectReference, difference};
 use crate::desired::Manifest;
 use crate::plan::{Action, FieldChange, Plan};
+use crate::report;
 
 /// Our field manager in every server-side apply.
 pub const FIELD_MANAGER: &str = "lotse";
@@ -26,6 +27,23 @@ pub enum Ensure {
     Updated,
     /// It was as desired.
     NotNeeded,
+}
+
+/// What is applied together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wave {
+    /// What other objects need to be there.
+    Ground,
+    Rest,
+}
+
+impl Wave {
+    fn of(manifest: &Manifest) -> Self {
+        match manifest.kind() {
+            "Namespace" | "CustomResourceDefinition" => Self::Ground,
+            _ => Self::Rest,
+        }
+    }
 }
 
 impl Cluster {
@@ -71,13 +89,22 @@ impl Cluster {
             .map(drop)
     }
 
-    /// Applies the steps of `plan` in order and tells how many objects were added or updated.
+    /// Applies the steps of `plan`, each of which changes something: first what others stand on (namespaces,
+    /// definitions), then the rest, several at a time. Tells how many there were.
+    ///
+    /// # Errors
+    /// The first that came; what is under way then ends, what is not begun stays undone.
     pub async fn apply_plan(&self, plan: &Plan<ApplyOperation>) -> Result<usize, KubernetesError> {
-        let mut changed = 0;
-        for step in &plan.steps {
-            changed += usize::from(self.apply(&step.operation.0).await? != Ensure::NotNeeded);
+        let manifests = || plan.steps.iter().map(|step| &step.operation.0);
+        for wave in [Wave::Ground, Wave::Rest] {
+            let params = self.apply_params();
+            futures::stream::iter(manifests().filter(|manifest| Wave::of(manifest) == wave))
+                .map(|manifest| self.patch(manifest, &params))
+                .buffer_unordered(PARALLEL)
+                .try_for_each(async |_| Ok(()))
+                .await?;
         }
-        Ok(changed)
+        Ok(plan.steps.len())
     }
 
     /// Applies one object. Does nothing on the server when it is as desired already: server-side apply
@@ -113,6 +140,7 @@ impl Cluster {
             .map(|(key, value)| ((*key).to_owned(), (*value).into()))
             .collect();
         let patch = serde_json::json!({ "metadata": { "annotations": annotations } });
+        report::sends(format_args!("PATCH {object}"));
         self.api_of(object)
             .await?
             .patch(
@@ -133,6 +161,9 @@ impl Cluster {
         manifest: &Manifest,
         params: &PatchParams,
     ) -> Result<DynamicObject, KubernetesError> {
+        if !params.dry_run {
+            report::sends(format_args!("PATCH {manifest}"));
+        }
         self.api(manifest)
             .await?
             .patch(manifest.name(), params, &Patch::Apply(manifest.value()))

@@ -17,6 +17,7 @@ mod declared;
 mod drift;
 mod faults;
 mod gateways;
+mod kills;
 mod kit;
 mod lockdown;
 mod new_platform;
@@ -259,6 +260,9 @@ fn trials(lab: Option<&'static Lab>) -> Vec<Trial> {
     let alone = [
         Trial::test("a_bring_up_that_is_killed_goes_on", move || {
             run(lab, supervision::a_bring_up_that_is_killed_goes_on)
+        }),
+        Trial::test("a_bring_up_is_killed_at_every_change", move || {
+            run(lab, kills::a_bring_up_is_killed_at_every_change)
         }),
         Trial::test("a_new_platform_comes_up", move || {
             run(lab, new_platform::a_new_platform_comes_up)

@@ -10,10 +10,10 @@ use crate::config::app::App;
 use crate::config::environment::Environment;
 use crate::config::mask;
 use crate::config::mend::suggest;
-use crate::config::read::{self, Context, Mention, Mentioned, Parts, Platform};
+use crate::config::read::{self, Context, Findings, Mention, Mentioned, Parts, Platform};
 use crate::config::source::{ChartValues, Upstream};
-use crate::config::tree::Value;
-use crate::diag::{Certainty, Code, Diagnostic, Span};
+use crate::config::tree::{Node, Value};
+use crate::diag::{Certainty, Code, Diagnostic, Span, did_you_mean};
 use crate::names::AppName;
 
 /// File of an application in its folder.
@@ -21,6 +21,9 @@ const FILE: &str = "app.yaml";
 
 /// Extensions of manifests.
 const YAML: [&str; 2] = ["yaml", "yml"];
+
+/// What is filled in within the values of a chart.
+const TEMPLATES: [&str; 3] = ["domain", "environment", "issuer"];
 
 /// The place of a problem with a folder.
 const NOWHERE: Span = Span { start: 0, end: 0 };
@@ -172,6 +175,7 @@ impl Loader<'_> {
         }
         self.file(&path, |node, findings| {
             mask::within(node, &mut findings.secrets);
+            check_templates(node, findings);
             match &node.value {
                 Value::Map(_) => node.to_json().as_object().cloned(),
                 Value::Null => Some(Map::new()),
@@ -203,6 +207,28 @@ impl Loader<'_> {
             );
             self.diagnostics.push(at(name, Code::NameTooLong, message));
         }
+    }
+}
+
+/// Says where braces are nearly one of the [`TEMPLATES`]: they would stay as they are. Others belong to the chart.
+fn check_templates(node: &Node, findings: &mut Findings<'_>) {
+    match &node.value {
+        Value::Text(text) => {
+            let written = text
+                .split("{{")
+                .skip(1)
+                .filter_map(|rest| Some(rest.split_once("}}")?.0));
+            for inner in written.filter(|inner| !TEMPLATES.contains(inner)) {
+                if let Some(near) = did_you_mean(inner.trim(), TEMPLATES) {
+                    let message = format!("`{{{{{inner}}}}}` is not filled in");
+                    findings.report(Code::BadTemplate, node.span, message).help =
+                        Some(format!("write `{{{{{near}}}}}`"));
+                }
+            }
+        }
+        Value::List(items) => items.iter().for_each(|item| check_templates(item, findings)),
+        Value::Map(map) => map.iter().for_each(|(_, value)| check_templates(value, findings)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 

@@ -10,7 +10,7 @@ use super::plan::{GitOperation, ObservedBranch, plan};
 use super::program::{Failure, Git};
 use super::{CommitId, Forge, GitError, cache};
 use crate::plan::Plan;
-use crate::report::Task;
+use crate::report::{self, Task};
 use crate::secret::Secret;
 
 /// How often a push is tried when others push at the same time.
@@ -303,6 +303,7 @@ impl Branch {
     }
 
     async fn push(&self, commit: CommitId, expected: Option<CommitId>) -> Result<(), GitError> {
+        report::sends(format_args!("push to {}", self.repository.branch));
         self.push_with(&[], commit, expected).await
     }
 

@@ -9,6 +9,7 @@ use tokio::sync::Mutex;
 use url::Url;
 
 use super::error::KeycloakError;
+use crate::report;
 use crate::secret::Secret;
 
 /// How long a connection may take to be made.
@@ -209,6 +210,9 @@ impl Admin {
     /// tried once more with a new one.
     async fn send(&self, method: Method, url: Url, body: Option<&Value>) -> Result<Response, KeycloakError> {
         let request = described(&method, &url);
+        if method != Method::GET {
+            report::sends(&request);
+        }
         let mut answer = self.send_with_token(&method, &url, body).await?;
         if is_token_refused(answer.status()) {
             *self.token.lock().await = None;

@@ -103,6 +103,18 @@ pub enum KeycloakError {
 }
 
 impl KeycloakError {
+    /// Whether it may come of somebody else making the same object at the same time.
+    pub(super) fn is_race(&self) -> bool {
+        match self {
+            Self::Stale { .. } => true,
+            // Two that make one realm: the slower one meets the database's constraint (Keycloak 26).
+            Self::Refused { status, message, .. } => {
+                *status == 409 || *status == 400 && message.contains("Database operation failed")
+            }
+            _ => false,
+        }
+    }
+
     /// Says why no answer came to `request`, or why it broke off.
     pub(super) fn unreachable(request: String, error: &reqwest::Error) -> Self {
         Self::Unreachable {

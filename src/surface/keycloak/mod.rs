@@ -19,6 +19,8 @@ mod model;
 #[cfg(test)]
 mod plan_tests;
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 pub use apply::apply;
@@ -47,8 +49,13 @@ pub async fn converge(
     Ok(plan)
 }
 
+/// How often a plan is made anew since somebody else made an object at the same time. It may be oneself: Keycloak goes on
+/// with a request whose sender was killed, and a realm takes it some seconds.
+const RACES: usize = 5;
+const AFTER_A_RACE: Duration = Duration::from_secs(1);
+
 /// Carries out a plan that [`look`] gave together with what it saw, and makes sure that the realm stayed so. Does
-/// nothing where the plan is empty.
+/// nothing where the plan is empty. Plans anew where an object came to be meanwhile.
 pub async fn carry_out(
     admin: &Admin,
     wanted: &Wanted<'_>,
@@ -59,7 +66,19 @@ pub async fn carry_out(
     if plan.is_empty() {
         return Ok(());
     }
-    apply(admin, observed, plan, provider_secret).await?;
+    let mut outcome = apply(admin, observed, plan, provider_secret).await;
+    for _ in 0..RACES {
+        match &outcome {
+            Err(error) if error.is_race() => {
+                tracing::info!(%error, "somebody else was at it: looking again");
+                tokio::time::sleep(AFTER_A_RACE).await;
+                let (observed, plan) = look(admin, wanted, prune).await?;
+                outcome = apply(admin, &observed, &plan, provider_secret).await;
+            }
+            _ => break,
+        }
+    }
+    outcome?;
     let (_, rest) = look(admin, wanted, prune).await?;
     if rest.is_empty() {
         return Ok(());

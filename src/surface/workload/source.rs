@@ -8,6 +8,7 @@ use kube::api::{Api, ObjectMeta, PostParams};
 
 use super::{FLUX_NAMESPACE, FLUX_SOURCE};
 use crate::kubernetes::{Cluster, FIELD_MANAGER, KubernetesError, ObjectReference};
+use crate::report;
 use crate::secret::Secret;
 
 /// What [`ensure_source_secret`] found or did.
@@ -50,6 +51,7 @@ pub async fn ensure_source_secret(
         field_manager: Some(FIELD_MANAGER.to_owned()),
         ..PostParams::default()
     };
+    report::sends(format_args!("POST Secret/{FLUX_NAMESPACE}/{FLUX_SOURCE}"));
     // Created rather than applied: should another run be faster, its secret stays.
     api.create(&parameters, &secret(desired))
         .await

@@ -21,6 +21,7 @@ use super::{Adoption, DnsZone, Seen};
 use crate::desired::dns::RecordSet;
 use crate::names::DomainName;
 use crate::plan::{Action, Plan};
+use crate::report;
 
 /// How long to wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(6);
@@ -185,6 +186,7 @@ impl Rfc2136 {
     async fn apply_one(&self, operation: &DnsOperation) -> Result<(), DnsError> {
         let action = format!("writing {}", operation.record.key);
         let message = update::message_for(&self.origin, operation)?;
+        report::sends(format_args!("UPDATE, {action}"));
         match self.update(&action, message).await? {
             ResponseCode::NoError => Ok(()),
             code if update::is_missed(code) => Err(DnsError::Changed {

@@ -8,6 +8,7 @@ use url::Url;
 
 use super::{Place, PullRequest, PullRequestState, pull_request};
 use crate::causes;
+use crate::report;
 use crate::secret::Secret;
 use crate::surface::git::{GitError, Repository};
 
@@ -178,6 +179,9 @@ impl Forge {
         body: Option<&Value>,
     ) -> Result<Value, ForgeError> {
         let request = format!("{method} {}", self.url(path, &[]));
+        if method != Method::GET {
+            report::sends(&request);
+        }
         let unreachable = |error: reqwest::Error| ForgeError::Unreachable {
             request: request.clone(),
             reason: causes::of_connection(&error.without_url()),
