@@ -4,7 +4,7 @@ use super::preflight::Systems;
 use super::{Bootstrap, StageError};
 use crate::config::GitMode;
 use crate::report::{Reporter, Task};
-use crate::surface::git::{self, DesiredFile, DesiredFiles, Proposal, Published};
+use crate::surface::git::{self, DesiredFile, DesiredFiles, Edited, Proposal, Published};
 
 /// Commits and pushes what differs. Gives the newest commit of the branch.
 pub(super) async fn publish(
@@ -17,6 +17,7 @@ pub(super) async fn publish(
     let files = files(bootstrap)?;
     let owned: Vec<&str> = bootstrap.owned.iter().map(String::as_str).collect();
     let message = format!("{}: the platform as declared", bootstrap.environment.name);
+    tell_edits(bootstrap, systems, &files, (&message, &task)).await?;
     let published = match git.mode {
         GitMode::Push => systems.branch.publish(&files, &owned, &message, &task).await?,
         GitMode::PullRequest => {
@@ -48,6 +49,23 @@ pub(super) async fn publish(
         ),
     });
     Ok(published)
+}
+
+/// Names what others changed under paths of ours, before it is put back.
+async fn tell_edits(
+    bootstrap: &Bootstrap<'_>,
+    systems: &Systems,
+    files: &DesiredFiles,
+    (message, task): (&str, &Task<'_>),
+) -> Result<(), StageError> {
+    let owned: Vec<&str> = bootstrap.owned.iter().map(String::as_str).collect();
+    let plan = git::plan(files, &owned, &systems.published)?;
+    for Edited { path, commit, author } in systems.branch.edited(&plan, &systems.published, message).await? {
+        task.note(format!(
+            "{path} was changed by {author} in {commit}: put back as declared"
+        ));
+    }
+    Ok(())
 }
 
 /// Everything that should be on the branch: Flux's components, too.

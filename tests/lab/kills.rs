@@ -18,6 +18,8 @@ const CHANGE: &str = "sends a change request=";
 const RUNS: usize = 600;
 /// So often a bring-up is killed at one kind of request.
 const EACH_KIND: usize = 2;
+/// So often where it is killed at every single one: some requests come in each run, and lead nowhere by themselves.
+const EVERY_KIND: usize = 40;
 
 /// Where bring-ups were killed: kinds of requests, and how often.
 #[derive(Default)]
@@ -31,7 +33,8 @@ impl Killed {
     /// other was killed at, so that each gets on.
     fn is_next(&self, request: &str, has_sent: bool) -> bool {
         let times = self.kinds.get(&kind(request)).copied().unwrap_or_default();
-        times == 0 || has_sent && (self.is_every || times < EACH_KIND)
+        let limit = if self.is_every { EVERY_KIND } else { EACH_KIND };
+        times == 0 || has_sent && times < limit
     }
 
     fn total(&self) -> usize {

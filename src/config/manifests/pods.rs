@@ -1,6 +1,6 @@
 //! The pods that an object makes.
 
-use super::node::{at, field, items};
+use super::node::{at, entries, field, items};
 use super::object::Object;
 use crate::config::tree::Node;
 
@@ -38,6 +38,13 @@ impl<'object> PodTemplate<'object> {
     pub(super) fn containers(self) -> impl Iterator<Item = &'object Node> {
         let lists = CONTAINER_LISTS.into_iter();
         lists.flat_map(move |list| field(self.spec, list).map_or(&[][..], items))
+    }
+
+    /// The annotations of its pods.
+    pub(super) fn annotations(self) -> impl Iterator<Item = (&'object str, &'object Node)> {
+        let annotations = self.metadata.and_then(|metadata| field(metadata, "annotations"));
+        let annotations = annotations.map_or(&[][..], entries);
+        annotations.iter().map(|(key, value)| (key.name.as_str(), value))
     }
 
     /// The labels of its pods.

@@ -43,6 +43,17 @@ const SYSCTLS: [&str; 11] = [
     "net.ipv4.tcp_wmem",
 ];
 
+/// Types of `SELinux` that the standard `baseline` lets a container have.
+const SELINUX_TYPES: [&str; 4] = [
+    "container_t",
+    "container_init_t",
+    "container_kvm_t",
+    "container_engine_t",
+];
+
+/// Beginning of the annotations that give containers `AppArmor` profiles.
+const APPARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
+
 /// Volumes that the standard `restricted` allows, besides those that it has not heard of yet.
 const RESTRICTED_VOLUMES: [&str; 9] = [
     "configMap",
@@ -130,9 +141,11 @@ fn baseline(template: PodTemplate<'_>, breaches: &mut Vec<Breach>) {
         }
     }
     for context in contexts(template) {
-        baseline_context(context, breaches);
+        baseline_context(context, template, breaches);
     }
+    breaches.extend(template.annotations().filter_map(apparmor));
     for container in template.containers() {
+        hosts_of_probes(container, breaches);
         for port in items_at(container, "ports") {
             if let Some(node) = field(port, "hostPort")
                 && !is_zero(node)
@@ -143,7 +156,37 @@ fn baseline(template: PodTemplate<'_>, breaches: &mut Vec<Breach>) {
     }
 }
 
-fn baseline_context(context: &Node, breaches: &mut Vec<Breach>) {
+/// A profile by the annotation that was used before Kubernetes 1.30.
+fn apparmor((key, value): (&str, &Node)) -> Option<Breach> {
+    key.strip_prefix(APPARMOR)?;
+    let profile = text(value)?;
+    let is_allowed = matches!(profile, "" | "runtime/default") || profile.starts_with("localhost/");
+    (!is_allowed).then(|| breach(value, format!("AppArmor profile `{profile}`")))
+}
+
+/// Probes and hooks that reach another host than the pod (refused since Kubernetes 1.34).
+fn hosts_of_probes(container: &Node, breaches: &mut Vec<Breach>) {
+    let probes = ["livenessProbe", "readinessProbe", "startupProbe"];
+    let probes = probes.into_iter().filter_map(|name| field(container, name));
+    let hooks = ["postStart", "preStop"];
+    let hooks = hooks
+        .into_iter()
+        .filter_map(|name| at(container, &["lifecycle", name]));
+    for handler in probes.chain(hooks) {
+        for way in ["httpGet", "tcpSocket"] {
+            if let Some(host) = at(handler, &[way, "host"])
+                && text(host).is_some_and(|host| !host.is_empty())
+            {
+                breaches.push(breach(host, format!("`{way}` asks another host than the pod")));
+            }
+        }
+    }
+}
+
+fn baseline_context(context: &Node, template: PodTemplate<'_>, breaches: &mut Vec<Breach>) {
+    if let Some(options) = field(context, "seLinuxOptions") {
+        selinux(options, breaches);
+    }
     if let Some(node) = field(context, "privileged")
         && node.value == Value::Bool(true)
     {
@@ -168,11 +211,26 @@ fn baseline_context(context: &Node, breaches: &mut Vec<Breach>) {
     ];
     for (path, allowed) in forbidden {
         if let Some(node) = at(context, path)
+            && !(path == ["procMount"] && has_own_users(template))
             && text(node).is_some_and(|written| !allowed.contains(&written))
         {
             let message = format!("`{}` must be {}", path.join("."), allowed.join(" or "));
             breaches.push(breach(node, message));
         }
+    }
+}
+
+fn selinux(options: &Node, breaches: &mut Vec<Breach>) {
+    let is_set = |node: &&Node| text(node).is_some_and(|written| !written.is_empty());
+    for key in ["user", "role"] {
+        let node = field(options, key).filter(is_set);
+        breaches.extend(node.map(|node| breach(node, format!("`seLinuxOptions.{key}` is set"))));
+    }
+    if let Some(node) = field(options, "type").filter(is_set)
+        && text(node).is_some_and(|written| !SELINUX_TYPES.contains(&written))
+    {
+        let message = format!("`seLinuxOptions.type` must be {}", SELINUX_TYPES.join(" or "));
+        breaches.push(breach(node, message));
     }
 }
 
@@ -224,7 +282,9 @@ fn restricted_context(context: &Node, template: PodTemplate<'_>, breaches: &mut 
         |node| node.value == Value::Bool(true),
         "false",
     );
-    if !has_own_users(template) {
+    if has_own_users(template) {
+        refuse("procMount", |node| text(node) == Some("Unmasked"), "Default");
+    } else {
         refuse("runAsNonRoot", |node| node.value == Value::Bool(false), "true");
         refuse("runAsUser", is_zero, "another user than 0");
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use camino::{Utf8Path, Utf8PathBuf};
 use git2::Oid;
 
+use super::cache::Edited;
 use super::files::DesiredFiles;
 use super::plan::{GitOperation, ObservedBranch, plan};
 use super::program::{Failure, Git};
@@ -152,6 +153,22 @@ impl Branch {
         let _lock = cache::CacheLock::take(&self.git.directory).await?;
         let commit = cache::empty_commit(&cache::open(&self.git.directory)?, observed.head)?;
         self.push_with(&["--dry-run"], commit, observed.head).await
+    }
+
+    /// Files that `plan` overwrites or removes although somebody else changed them since the last commit with the message
+    /// `ours`.
+    pub async fn edited(
+        &self,
+        plan: &Plan<GitOperation>,
+        observed: &ObservedBranch,
+        ours: &str,
+    ) -> Result<Vec<Edited>, GitError> {
+        let Some(head) = observed.head.filter(|_| !plan.is_empty()) else {
+            return Ok(Vec::new());
+        };
+        let paths = plan.steps.iter().map(|step| step.operation.path().to_owned());
+        let _lock = cache::CacheLock::take(&self.git.directory).await?;
+        cache::edited(&cache::open(&self.git.directory)?, head, (&paths.collect(), ours))
     }
 
     /// Commits what `plan` says on top of what it was computed from, and pushes it. Gives the newest commit; without

@@ -1,12 +1,19 @@
 //! The local copy of the repository: a directory of ours that can be thrown away at any time.
 
+use std::collections::BTreeSet;
+
 use camino::{Utf8Path, Utf8PathBuf};
-use git2::{Index, IndexEntry, IndexTime, Oid, Repository, Signature, Time, TreeWalkMode, TreeWalkResult};
+use git2::{
+    Commit, Index, IndexEntry, IndexTime, Oid, Repository, Signature, Time, TreeWalkMode, TreeWalkResult,
+};
 
 use super::files::Content;
 use super::plan::{Entry, GitOperation, ObservedBranch};
 use super::{CommitId, GitError};
 use crate::plan::Plan;
+
+/// So many commits are looked at for the last one of ours.
+const LOOKED_BACK: usize = 1_000;
 
 /// Taken while the local copy is in use; so a lock file found inside it was left by a process that is gone.
 pub(super) struct CacheLock {
@@ -97,6 +104,59 @@ pub(super) fn text(repository: &Repository, entry: &Entry) -> Result<Option<Stri
         .find_blob(entry.blob)
         .map_err(GitError::local("reading a file"))?;
     Ok(String::from_utf8(blob.content().to_vec()).ok())
+}
+
+/// A file that somebody else changed since the last commit of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edited {
+    /// The file.
+    pub path: Utf8PathBuf,
+    /// The commit that changed it last, abbreviated.
+    pub commit: String,
+    /// Who made that commit.
+    pub author: String,
+}
+
+/// Which of the files `paths` others have changed since the last commit whose message begins with `ours`, newest commit first;
+/// none where there is no such commit within the last [`LOOKED_BACK`].
+pub(super) fn edited(
+    repository: &Repository,
+    head: CommitId,
+    (paths, ours): (&BTreeSet<Utf8PathBuf>, &str),
+) -> Result<Vec<Edited>, GitError> {
+    let fault = || GitError::local("reading the history of the branch");
+    let mut walk = repository.revwalk().map_err(fault())?;
+    walk.push(head.0).map_err(fault())?;
+    walk.simplify_first_parent().map_err(fault())?;
+    let mut edited: Vec<Edited> = Vec::new();
+    for id in walk.take(LOOKED_BACK) {
+        let commit = repository.find_commit(id.map_err(fault())?).map_err(fault())?;
+        // A squashed request has its number behind the message, a merged one has our commit as its second parent.
+        let is_ours = |commit: &Commit<'_>| commit.message().is_ok_and(|message| message.starts_with(ours));
+        if is_ours(&commit) || commit.parents().skip(1).any(|parent| is_ours(&parent)) {
+            return Ok(edited);
+        }
+        let tree = commit.tree().map_err(fault())?;
+        let before = commit.parent(0).and_then(|parent| parent.tree()).ok();
+        let changes = repository
+            .diff_tree_to_tree(before.as_ref(), Some(&tree), None)
+            .map_err(fault())?;
+        for delta in changes.deltas() {
+            let path = delta.new_file().path().or_else(|| delta.old_file().path());
+            let Some(path) = path.and_then(camino::Utf8Path::from_path) else {
+                continue;
+            };
+            let is_known = edited.iter().any(|each| each.path == path);
+            if paths.contains(path) && !is_known {
+                edited.push(Edited {
+                    path: path.to_owned(),
+                    commit: CommitId(commit.id()).short(),
+                    author: commit.author().name().unwrap_or("somebody").to_owned(),
+                });
+            }
+        }
+    }
+    Ok(Vec::new())
 }
 
 /// Whether `commit` is what `plan` makes of `base`, and has it as its only parent.

@@ -16,6 +16,7 @@ mod proposal;
 use std::fmt;
 
 pub use branch::{Branch, Published, Repository};
+pub use cache::Edited;
 pub use error::GitError;
 pub use files::{Content, DesiredFile, DesiredFiles, read_checkout};
 pub use forge::{Forge, ForgeError};

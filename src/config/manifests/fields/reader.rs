@@ -53,7 +53,11 @@ impl<'tree> Reader<'tree> {
         }
     }
 
-    /// Whether the value was refused before.
+    /// Whether the value is passed over: it was refused before, or it is nothing, which the API server takes for absent.
+    fn is_passed_over(self, node: &Node) -> bool {
+        node.value == Value::Null || self.is_refused(node)
+    }
+
     fn is_refused(self, node: &Node) -> bool {
         self.found.borrow().refused.contains(&std::ptr::from_ref(node))
     }
@@ -321,7 +325,7 @@ impl<'tree> SeqAccess<'tree> for Items<'tree> {
         seed: T,
     ) -> Result<Option<T::Value>, Mismatch> {
         let reader = self.reader;
-        let next = self.rest.find(|item| !reader.is_refused(item));
+        let next = self.rest.find(|item| !reader.is_passed_over(item));
         next.map(|item| seed.deserialize(reader.below(reader.name, item)))
             .transpose()
     }
@@ -338,7 +342,7 @@ impl<'tree> MapAccess<'tree> for Entries<'tree> {
 
     fn next_key_seed<T: DeserializeSeed<'tree>>(&mut self, seed: T) -> Result<Option<T::Value>, Mismatch> {
         let reader = self.reader;
-        self.value = self.rest.find(|(_, value)| !reader.is_refused(value));
+        self.value = self.rest.find(|(_, value)| !reader.is_passed_over(value));
         let key = self.value.map(|(key, _)| key.name.as_str());
         key.map(|key| seed.deserialize(key.into_deserializer()))
             .transpose()

@@ -118,6 +118,37 @@ async fn test_stale_plan_is_refused_and_publish_plans_again() {
 }
 
 #[tokio::test]
+async fn test_edits_of_others_are_named_before_they_are_put_back() {
+    let forge = Forge::new();
+    let (ours, theirs) = (forge.branch("ours"), forge.branch("theirs"));
+    let desired = files(&[("clusters/a", "1"), ("clusters/b", "1"), ("clusters/c", "1")]);
+    publish(&ours, &desired).await.unwrap();
+    let task = Task::start(&Silent, "git", "publish");
+    let others = files(&[("clusters/a", "theirs"), ("clusters/b", "1"), ("clusters/c", "1")]);
+    theirs
+        .publish(&others, &OWNED, "a quick fix", &task)
+        .await
+        .unwrap();
+
+    let desired = files(&[("clusters/a", "1"), ("clusters/b", "2"), ("clusters/c", "1")]);
+    let observed = ours.observe().await.unwrap();
+    let wanted = plan(&desired, &OWNED, &observed).unwrap();
+    let edited = ours.edited(&wanted, &observed, "clusters: test").await.unwrap();
+    let paths: Vec<&str> = edited.iter().map(|each| each.path.as_str()).collect();
+    assert_eq!(paths, ["clusters/a"], "{edited:?}");
+    assert_eq!(edited[0].commit, observed.head.unwrap().short());
+
+    publish(&ours, &desired).await.unwrap();
+    let observed = ours.observe().await.unwrap();
+    let desired = files(&[("clusters/a", "2"), ("clusters/b", "2"), ("clusters/c", "1")]);
+    let wanted = plan(&desired, &OWNED, &observed).unwrap();
+    assert_eq!(
+        ours.edited(&wanted, &observed, "clusters: test").await.unwrap(),
+        []
+    );
+}
+
+#[tokio::test]
 async fn test_two_at_once_both_get_through() {
     let forge = Forge::new();
     publish(&forge.branch("zero"), &files(&[("clusters/z", "0")]))
