@@ -168,6 +168,116 @@ fn test_check_counts_and_says_where_to_read_more() {
     assert_eq!(diagnostics[1]["severity"], "warning");
 }
 
+/// Gives the environment `prod` a cluster and a domain of its own.
+fn apart(repository: &Repository) {
+    let file = "environments/prod/environment.yaml";
+    repository.change(file, "namespace: prod", "namespace: another");
+    repository.change(file, "domain: prod.lab.test", "domain: another.lab.test");
+}
+
+#[test]
+fn test_environments_that_would_change_each_other_are_told() {
+    let repository = Repository::new();
+    let lab = repository.root().join("environments/lab");
+    for name in ["prod", "Prod_2"] {
+        copy(&lab, &repository.root().join("environments").join(name));
+    }
+    let file = "environments/prod/environment.yaml";
+    repository.change(file, "name: lab\n", "name: prod\n");
+    repository.change(file, "clusters/lab", "clusters/prod");
+    let ended = repository.check(Output::Text);
+    for told in [
+        "error[E0322]: the cluster `prod` of `moin` is declared by the environment `lab`, too\n",
+        "error[E0110]: the folder environments/Prod_2 can't be an environment: ",
+    ] {
+        assert!(ended.err.contains(told), "{told} is not in {}", ended.err);
+    }
+    repository.change(file, "namespace: prod", "namespace: another");
+    let ended = repository.check(Output::Text);
+    assert!(
+        ended.err.contains("the domain `prod.lab.test` is declared by"),
+        "{}",
+        ended.err
+    );
+}
+
+#[test]
+fn test_folders_that_can_not_be_listed_are_told_and_not_taken_for_empty() {
+    let repository = Repository::new();
+    fs_err::write(repository.root().join("environments/lab/apps"), "no folder").unwrap();
+    let ended = repository.check(Output::Text);
+    assert_eq!(ended.exit, Exit::Declarations);
+    assert!(
+        ended
+            .err
+            .contains("error[E0101]: environments/lab/apps can't be read: not a directory"),
+        "{}",
+        ended.err
+    );
+}
+
+#[test]
+fn test_render_stays_in_the_repository_and_waits_for_no_pipe() {
+    let repository = Repository::new();
+    let args = RenderArgs {
+        environment: None,
+        check: false,
+        output: None,
+    };
+    let refused = |repository: &Repository| {
+        let root = repository.root();
+        let workspace = Workspace {
+            root: &root,
+            today: date(2026, 11, 23),
+            look: Look::Plain,
+            stamps: None,
+        };
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let failed = render::run(&args, &workspace, &mut out, &mut err).unwrap_err();
+        std::error::Error::source(&failed)
+            .unwrap()
+            .source()
+            .unwrap()
+            .to_string()
+    };
+    let elsewhere = tempfile::tempdir().unwrap();
+    fs_err::create_dir(repository.root().join("clusters")).unwrap();
+    std::os::unix::fs::symlink(elsewhere.path(), repository.root().join("clusters/lab")).unwrap();
+    assert!(refused(&repository).contains("clusters/lab leads out of the repository"));
+    assert_eq!(fs_err::read_dir(elsewhere.path()).unwrap().count(), 0);
+    fs_err::remove_file(repository.root().join("clusters/lab")).unwrap();
+    assert_eq!(repository.render(false).exit, Exit::Done);
+    let pipe = repository.root().join("clusters/lab/dns.yaml");
+    fs_err::remove_file(&pipe).unwrap();
+    let status = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(status.success());
+    assert!(refused(&repository).contains("it is not a file"));
+}
+
+#[test]
+fn test_defaults_of_containers_fit_their_limits() {
+    let repository = Repository::new();
+    let path = "apps/web/app.yaml";
+    let text = repository.read(path);
+    repository.write(
+        path,
+        &format!("{text}containerDefaults: {{request: {{memory: 4Gi}}}}\n"),
+    );
+    let ended = repository.check(Output::Text);
+    assert!(
+        ended
+            .err
+            .contains("containers would request 4Gi of memory, and their limit is 512Mi"),
+        "{}",
+        ended.err
+    );
+    repository.write(
+        path,
+        &format!("{text}containerDefaults: {{request: {{memory: 4Gi}}, limit: {{memory: 8G}}}}\n"),
+    );
+    assert_eq!(repository.check(Output::Text).exit, Exit::Done);
+}
+
 #[test]
 fn test_check_tells_a_problem_of_a_shared_file_once() {
     let repository = Repository::new();
@@ -183,6 +293,7 @@ fn test_check_tells_a_problem_of_a_shared_file_once() {
         "clusters/lab",
         "clusters/prod",
     );
+    apart(&repository);
     let ended = repository.check(Output::Text);
     assert_eq!(ended.err, "2 applications in 2 environments: no mistakes\n");
     repository.change("apps/web/app.yaml", "[platform]", "[platfrom]");
@@ -198,6 +309,7 @@ fn test_a_problem_of_one_environment_names_it() {
     let file = "environments/prod/environment.yaml";
     repository.change(file, "name: lab\n", "name: prod\n");
     repository.change(file, "clusters/lab", "clusters/prod");
+    apart(&repository);
     repository.change(file, "gateway: {class: lab, issuer: lab}\n", "");
     let ended = repository.check(Output::Text);
     let message = "warning[E0321]: no route leads to `www`: the environment has no `gateway` (in prod)\n";

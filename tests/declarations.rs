@@ -70,9 +70,22 @@ impl Sample {
     fn diagnostics(&self) -> (Vec<Diagnostic>, Sources) {
         let name = fs_err::read_to_string(self.root().join("ENVIRONMENT")).unwrap_or_else(|_| "lab".into());
         match config::load(&self.root(), &environment(&name), TODAY) {
-            Ok(loaded) => (loaded.warnings, loaded.sources),
+            Ok(loaded) => {
+                let mut diagnostics = loaded.warnings;
+                diagnostics.extend(config::rivals(&self.environments()));
+                (diagnostics, loaded.sources)
+            }
             Err(problems) => (problems.diagnostics, problems.sources),
         }
+    }
+
+    /// All environments that can be read.
+    fn environments(&self) -> Vec<config::Environment> {
+        let names = config::environments(&self.root()).unwrap_or_default();
+        let loaded = names
+            .iter()
+            .filter_map(|name| config::load(&self.root(), name, TODAY).ok());
+        loaded.map(|loaded| loaded.declarations.environment).collect()
     }
 }
 

@@ -107,3 +107,68 @@ fn test_a_file_that_is_no_roster_changes_nothing() {
     assert_eq!(told, "error: there is no team `ghosts` in the roster\n");
     assert_eq!(repository.people(), before);
 }
+
+#[test]
+fn test_an_import_into_a_first_file_says_what_it_lacks() {
+    let repository = Repository::new();
+    let path = repository.root().join("environments/lab/people.yaml");
+    let first = "apiVersion: lotse/v1\nkind: People\nmembers: []\nteams: []\n";
+    fs_err::write(&path, first).unwrap();
+    let said = told(&repository.import(&[]), 0);
+    assert!(
+        said.starts_with("note: no team is taken from the roster; `--team NAME` takes one in: platform\n"),
+        "{said}"
+    );
+    assert_eq!(repository.people(), first);
+    told(&repository.import(&["--team", "platform"]), 0);
+    assert!(
+        repository.people().contains("- name: platform\n"),
+        "{}",
+        repository.people()
+    );
+}
+
+#[test]
+fn test_a_team_of_which_nobody_is_told_is_not_emptied() {
+    let repository = Repository::new();
+    let before = repository.people();
+    let roster = repository.root().join("data.yaml");
+    fs_err::write(
+        &roster,
+        ROSTER
+            .replace("maintainer:", "maintianer:")
+            .replace("member:", "mebmer:"),
+    )
+    .unwrap();
+    let said = told(&repository.import(&[]), 1);
+    let wanted = "error: the team platform of the roster has neither `maintainer` nor `member`\n";
+    assert_eq!(said, wanted);
+    assert_eq!(repository.people(), before);
+    let words = ROSTER
+        .replace("maintainer:", "maintainers:")
+        .replace("member:", "members:");
+    fs_err::write(&roster, words).unwrap();
+    told(&repository.import(&[]), 0);
+    assert!(
+        repository.people().contains("maintainers: [ada]"),
+        "{}",
+        repository.people()
+    );
+    fs_err::write(
+        &roster,
+        ROSTER
+            .replace("description: Runs it, ", "")
+            .replace("Ada Berg", "Ada B. Berg"),
+    )
+    .unwrap();
+    let said = told(&repository.import(&[]), 0);
+    assert!(
+        said.contains("Ada B. Berg (ada) was written Ada Berg (ada)\n"),
+        "{said}"
+    );
+    assert!(
+        repository.people().contains("description: Runs it"),
+        "{}",
+        repository.people()
+    );
+}

@@ -175,6 +175,60 @@ fn test_init_leaves_what_is_there() {
 }
 
 #[test]
+fn test_names_that_yaml_takes_for_something_else_make_a_cluster() {
+    for (name, domain) in [
+        ("null", "1.2"),
+        ("007", "0.1"),
+        ("no", "a.example.org"),
+        ("1e3", "1e3.example.org"),
+    ] {
+        let platform = Platform::init(&["-e", name, "--domain", domain, "--organisation", "example"]);
+        ended_with(&platform.run(&["check"]), 0);
+    }
+}
+
+#[test]
+fn test_two_at_once_lose_nothing() {
+    for _ in 0..5 {
+        let platform = Platform::init(&[]);
+        let begin = |name: &str| {
+            let arguments = [
+                "app",
+                "new",
+                name,
+                "-e",
+                "lab",
+                "--owner",
+                "website",
+                "--description",
+                "x",
+                "--image",
+                IMAGE,
+            ];
+            lotse(&platform.root)
+                .args(arguments)
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap()
+        };
+        let both = [("one", begin("one")), ("two", begin("two"))];
+        let done: Vec<&str> = both
+            .into_iter()
+            .filter_map(|(name, mut child)| child.wait().unwrap().success().then_some(name))
+            .collect();
+        let environment = platform.read("environments/lab/environment.yaml");
+        for name in &done {
+            assert!(
+                environment.contains(name),
+                "{name} succeeded and is lost: {environment}"
+            );
+        }
+        assert!(!done.is_empty());
+    }
+}
+
+#[test]
 fn test_init_adds_a_cluster_to_a_repository_that_is_begun() {
     let platform = Platform::init(&[]);
     fs_err::remove_dir_all(platform.root.join("runbooks/welcome")).unwrap();

@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use super::exit::Exit;
 use super::fix::{self, Mending};
 use super::workspace::{EnvironmentsError, Workspace, exit, plural};
+use crate::config;
 use crate::diag::{self, Diagnostic, Label, Sources};
 use crate::names::{AppName, EnvironmentName};
 
@@ -136,9 +137,11 @@ impl Found {
             environments: environments.len(),
             ..Self::default()
         };
+        let mut loaded_environments = Vec::new();
         for environment in environments {
             match workspace.load_changed(environment, changed) {
                 Ok(loaded) => {
+                    loaded_environments.push(loaded.declarations.environment.clone());
                     let names = loaded.declarations.apps.into_iter().map(|app| app.name);
                     found.apps.extend(names);
                     found.add(environment, loaded.warnings, loaded.sources);
@@ -147,6 +150,12 @@ impl Found {
             }
         }
         found.name_environments();
+        found.diagnostics.extend(config::rivals(&loaded_environments));
+        if environments.len() > 1 {
+            found
+                .diagnostics
+                .extend(config::misnamed_environments(workspace.root));
+        }
         found
     }
 

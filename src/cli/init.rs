@@ -50,7 +50,8 @@ pub(super) fn run(arguments: &InitArguments, settings: &Settings) -> Result<Exit
     let draft = draft(arguments)?;
     let failed = |source| CommandError::internal("the files could not be made", source);
     let mut created = draft.files().map_err(failed)?;
-    if draft.environment.is_some() && is_begun(&arguments.path, &created) {
+    let is_begun = draft.environment.is_some() && is_begun(&arguments.path, &created);
+    if is_begun {
         created = draft.environment_files().map_err(failed)?;
         ui::eprint("this repository is begun already: only the new environment is written\n");
     }
@@ -66,7 +67,7 @@ pub(super) fn run(arguments: &InitArguments, settings: &Settings) -> Result<Exit
         arguments.dry_run,
     )?;
     if !arguments.dry_run {
-        ui::eprint(&next_steps(&arguments.path, &environments));
+        ui::eprint(&next_steps(&arguments.path, &environments, is_begun));
     }
     Ok(Exit::Done)
 }
@@ -127,7 +128,16 @@ fn lab_name(directory: &str) -> LabName {
     LabName::new(label.trim_matches('-')).unwrap_or_else(|_| LabName::standard())
 }
 
-fn next_steps(path: &Utf8Path, environments: &[EnvironmentName]) -> String {
+fn next_steps(path: &Utf8Path, environments: &[EnvironmentName], is_begun: bool) -> String {
+    if is_begun {
+        let others = environments.iter().filter(|name| name.as_str() != LAB);
+        let lines = others.map(|name| {
+            format!(
+                "next  lotse preflight {name}  says what it still needs; environments/{name} is a beginning\n"
+            )
+        });
+        return lines.collect();
+    }
     let enter = if path == "." {
         String::new()
     } else {

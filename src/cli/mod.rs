@@ -98,7 +98,12 @@ pub fn main() -> ExitCode {
     {
         tracing::debug!("a TLS provider was installed already");
     }
-    let runtime = match tokio::runtime::Runtime::new() {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .enable_all()
+        .build();
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(source) => {
             return ui::fail(&CommandError::internal(

@@ -72,8 +72,10 @@ pub(super) fn run(arguments: &PeopleArguments, workspace: &Workspace<'_>) -> Res
         .hint("write `members:` and `teams:` at the start of a line, below `apiVersion` and `kind`")
     })?;
     if arguments.dry_run {
-        show(path, before, after);
-    } else if before != after {
+        if imported.people != people {
+            show(path, before, after);
+        }
+    } else if before != after && imported.people != people {
         Replacement::prepare(workspace.root, &path, &before, &after)
             .and_then(Replacement::finish)
             .map_err(|source| CommandError::from_error(Kind::Failed, &source).hint("nothing was changed"))?;
@@ -85,7 +87,14 @@ pub(super) fn run(arguments: &PeopleArguments, workspace: &Workspace<'_>) -> Res
 fn read_roster(arguments: &ImportArguments) -> Result<Roster, CommandError> {
     let file = &arguments.file;
     let failed = |error: &(dyn std::error::Error + 'static)| CommandError::from_error(Kind::Failed, error);
-    let size = fs_err::metadata(file).map_err(|error| failed(&error))?.len();
+    let metadata = std::path::Path::new(file).metadata();
+    let metadata = metadata.map_err(|error| {
+        CommandError::new(Kind::Failed, format!("{file} can't be read: {}", error.kind()))
+    })?;
+    if !metadata.is_file() {
+        return Err(CommandError::new(Kind::Failed, format!("{file} is not a file")));
+    }
+    let size = metadata.len();
     if size > DECLARATION_LIMIT {
         let message = format!("{file} has {size} bytes; at most {DECLARATION_LIMIT} are read");
         return Err(CommandError::new(Kind::Failed, message));

@@ -88,7 +88,7 @@ fn render(
         Stamp::take(&folder, place, stamps.program, workspace.today)
     });
     if stamp.as_ref().is_some_and(Stamp::holds) {
-        tell(args.check, environment, &[], out, err).map_err(RenderCommandError::Io)?;
+        tell(args.check, environment, (&[], None), out, err).map_err(RenderCommandError::Io)?;
         return Ok(Exit::Done);
     }
     let loaded = match workspace.load(environment) {
@@ -122,7 +122,7 @@ fn render(
         render::write
     };
     let differences = apply(&tree, place.output).map_err(failed)?;
-    tell(args.check, environment, &differences, out, err).map_err(RenderCommandError::Io)?;
+    tell(args.check, environment, (&differences, Some(&tree)), out, err).map_err(RenderCommandError::Io)?;
     if args.check && !differences.is_empty() {
         return Ok(Exit::Checks);
     }
@@ -141,7 +141,7 @@ fn tree(declarations: &Declarations, workspace: &Workspace<'_>) -> Result<Tree, 
 fn tell(
     is_check: bool,
     environment: &EnvironmentName,
-    differences: &[Difference],
+    (differences, tree): (&[Difference], Option<&Tree>),
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> io::Result<()> {
@@ -151,12 +151,12 @@ fn tell(
     if !is_check {
         let lines: Vec<String> = differences.iter().map(line).collect();
         err.write_all(lines.concat().as_bytes())?;
-        return tell_losses(differences, err);
+        return tell_losses(differences, tree, err);
     }
     for difference in differences {
         write!(out, "{}", difference.unified())?;
     }
-    tell_losses(differences, err)?;
+    tell_losses(differences, tree, err)?;
     let files = plural(differences.len(), "file");
     writeln!(
         err,
@@ -174,8 +174,11 @@ fn line(difference: &Difference<'_>) -> String {
 }
 
 /// Names what is gone once Flux has applied the tree; a diff of files does not say it.
-fn tell_losses(differences: &[Difference], err: &mut dyn Write) -> io::Result<()> {
-    for loss in render::losses(differences) {
+fn tell_losses(differences: &[Difference], tree: Option<&Tree>, err: &mut dyn Write) -> io::Result<()> {
+    for loss in tree
+        .map(|tree| render::losses(differences, tree))
+        .unwrap_or_default()
+    {
         writeln!(err, "warning: lost when Flux applies this: {loss}")?;
     }
     Ok(())

@@ -130,7 +130,7 @@ pub(super) fn wants_colour() -> bool {
 }
 
 fn root(asked: Option<&Utf8Path>) -> Result<Utf8PathBuf, CommandError> {
-    let here = match asked {
+    let here = match asked.filter(|directory| !directory.as_str().is_empty()) {
         Some(directory) => existing(directory)?,
         None => utf8(env::current_dir().map(Into::into), "the current directory")?,
     };

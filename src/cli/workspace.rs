@@ -143,7 +143,8 @@ impl<'root> Workspace<'root> {
         to: &mut dyn Write,
     ) -> io::Result<()> {
         write!(to, "{}", diag::to_text(diagnostics, sources, self.look))?;
-        match diagnostics.first() {
+        let is_error = |each: &&Diagnostic| each.severity() == Severity::Error;
+        match diagnostics.iter().find(is_error).or_else(|| diagnostics.first()) {
             Some(first) => writeln!(
                 to,
                 "\n{}{}.{} `lotse explain {}` tells more.",

@@ -31,7 +31,10 @@ pub use environment::{
     FluxInstall, Gateway, Git, GitHub, GitMode, Identity, Management, ResolvedEnvironment, Rfc2136, Stack,
     TsigAlgorithm, TsigKey, WorkerGroup,
 };
-pub use load::{Declarations, Loaded, Problems, app_folders, environments, load, load_files, load_people};
+pub use load::{
+    Declarations, Loaded, Problems, app_folders, environments, load, load_files, load_people,
+    misnamed_environments, rivals,
+};
 pub use manifests::{ManifestOutline, manifest_outlines};
 pub use mend::{lists_app, scalar, with_app};
 pub use network::{Network, NetworkPeer, NetworkRule};

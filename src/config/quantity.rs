@@ -36,6 +36,23 @@ pub(super) fn check(text: &str) -> Result<(), NoQuantity> {
     })
 }
 
+/// How much it is, for comparing; `None` of what is no quantity.
+pub(super) fn value(text: &str) -> Option<f64> {
+    check(text).ok()?;
+    let (number, suffix) = parts(text);
+    let number: f64 = number.parse().ok()?;
+    let binary = ["Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
+    if let Some(power) = binary.iter().position(|each| *each == suffix) {
+        return Some(number * 1024_f64.powi(i32::try_from(power).ok()? + 1));
+    }
+    let decimal = ["n", "u", "m", "", "k", "M", "G", "T", "P", "E"];
+    if let Some(power) = decimal.iter().position(|each| *each == suffix) {
+        return Some(number * 1000_f64.powi(i32::try_from(power).ok()? - 3));
+    }
+    let exponent: i32 = suffix.get(1..)?.parse().ok()?;
+    Some(number * 10_f64.powi(exponent))
+}
+
 fn parts(text: &str) -> (&str, &str) {
     let is_part = |character: char| character.is_ascii_digit() || character == '.';
     text.split_at(text.find(|character| !is_part(character)).unwrap_or(text.len()))
@@ -65,6 +82,22 @@ fn near(suffix: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn test_amounts_can_be_compared() {
+        for (less, more) in [
+            ("500m", "1"),
+            ("64Mi", "512Mi"),
+            ("1G", "1Gi"),
+            ("1e3", "2k"),
+            ("999k", "1M"),
+            ("5n", "1u"),
+        ] {
+            assert!(value(less) < value(more), "{less} {more}");
+        }
+        assert_eq!(value("1024Ki"), value("1Mi"));
+        assert_eq!(value("x"), None);
+    }
 
     #[test]
     fn test_amounts_are_known_and_slips_lead_to_them() {

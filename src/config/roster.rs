@@ -41,10 +41,10 @@ pub struct RosterTeam {
     #[serde(default)]
     pub description: Option<String>,
     /// Logins of those who may change the team.
-    #[serde(default)]
+    #[serde(default, alias = "maintainers")]
     pub maintainer: Option<Vec<String>>,
     /// Logins of the others.
-    #[serde(default)]
+    #[serde(default, alias = "members")]
     pub member: Option<Vec<String>>,
 }
 
@@ -62,6 +62,9 @@ pub enum RosterError {
         /// Where.
         team: TeamName,
     },
+    /// A team of which nobody is told, which would empty it.
+    #[error("the team {0} of the roster has neither `maintainer` nor `member`")]
+    NobodyTold(TeamName),
     /// A team that was asked for is not there.
     #[error("there is no team `{0}` in the roster")]
     NoSuchTeam(TeamName),
@@ -86,7 +89,7 @@ impl Roster {
         let mut notes = Vec::new();
         let mut teams = Vec::new();
         for team in &people.teams {
-            let found = self.team(&team.name, &known)?;
+            let found = self.team(&team.name, &known, Some(&team.description))?;
             if found.is_none() {
                 notes.push(format!(
                     "team {} is not in the roster and stays as it is",
@@ -96,13 +99,21 @@ impl Roster {
             teams.push(found.unwrap_or_else(|| team.clone()));
         }
         for name in added.iter().filter(|name| people.team(name).is_none()) {
-            let team = self.team(name, &known)?;
+            let team = self.team(name, &known, None)?;
             teams.push(team.ok_or_else(|| RosterError::NoSuchTeam(name.clone()))?);
+        }
+        if teams.len() == notes.len() {
+            let there: Vec<&str> = self.teams.iter().map(|team| team.slug.as_str()).collect();
+            notes.push(format!(
+                "no team is taken from the roster; `--team NAME` takes one in: {}",
+                there.join(", ")
+            ));
         }
         let imported = People {
             members: members(people, &teams, &known),
             teams,
         };
+        notes.extend(left_behind(&imported, &known));
         let changes = changes(people, &imported);
         Ok(Imported {
             people: imported,
@@ -126,10 +137,19 @@ impl Roster {
         Ok(persons)
     }
 
-    fn team(&self, name: &TeamName, known: &BTreeMap<String, Person>) -> Result<Option<Team>, RosterError> {
+    /// The team `name`; where the roster does not describe it, by its `earlier` description.
+    fn team(
+        &self,
+        name: &TeamName,
+        known: &BTreeMap<String, Person>,
+        earlier: Option<&str>,
+    ) -> Result<Option<Team>, RosterError> {
         let Some(team) = self.teams.iter().find(|team| team.slug == name.as_str()) else {
             return Ok(None);
         };
+        if team.maintainer.is_none() && team.member.is_none() {
+            return Err(RosterError::NobodyTold(name.clone()));
+        }
         let logins = |logins: &Option<Vec<String>>| {
             let logins = logins.iter().flatten();
             logins
@@ -146,7 +166,7 @@ impl Roster {
             .filter(|text| !text.is_empty());
         Ok(Some(Team {
             name: name.clone(),
-            description: description.unwrap_or(name.as_str()).to_owned(),
+            description: description.or(earlier).unwrap_or(name.as_str()).to_owned(),
             maintainers,
             members,
         }))
@@ -189,6 +209,29 @@ fn members(before: &People, teams: &[Team], known: &BTreeMap<String, Person>) ->
     members
 }
 
+/// People that are in no roster any more and stay by a team that the roster does not know.
+fn left_behind(people: &People, known: &BTreeMap<String, Person>) -> Vec<String> {
+    let gone = people
+        .members
+        .iter()
+        .filter(|person| !known.contains_key(&person.login.folded()));
+    gone.map(|person| {
+        let is_in = |team: &&Team| team.everybody().contains(&person.login.folded());
+        let teams: Vec<&str> = people
+            .teams
+            .iter()
+            .filter(is_in)
+            .map(|team| team.name.as_str())
+            .collect();
+        format!(
+            "{} is not in the organisation any more, and keeps the access of team {}: take them out there",
+            person.login,
+            teams.join(", ")
+        )
+    })
+    .collect()
+}
+
 fn changes(before: &People, after: &People) -> Vec<String> {
     let logins = |people: &People| -> BTreeSet<String> {
         people
@@ -207,11 +250,15 @@ fn changes(before: &People, after: &People) -> Vec<String> {
         old.difference(&new)
             .map(|login| format!("{login} is not in the organisation any more")),
     );
+    changes.extend(after.members.iter().filter_map(|person| renamed(before, person)));
     for team in &after.teams {
         let Some(earlier) = before.team(&team.name) else {
             changes.push(format!("team {} is new", team.name));
             continue;
         };
+        if earlier.description != team.description {
+            changes.push(format!("team {} is described as in the roster", team.name));
+        }
         let (old, new) = (earlier.everybody(), team.everybody());
         changes.extend(
             new.difference(&old)
@@ -225,6 +272,21 @@ fn changes(before: &People, after: &People) -> Vec<String> {
     changes
 }
 
+/// What is different in how a person is written.
+fn renamed(before: &People, person: &Person) -> Option<String> {
+    let earlier = before
+        .members
+        .iter()
+        .find(|each| each.login.is_same(&person.login))?;
+    let is_same = earlier.name == person.name && earlier.login.as_str() == person.login.as_str();
+    (!is_same).then(|| {
+        format!(
+            "{} ({}) was written {} ({})",
+            person.name, person.login, earlier.name, earlier.login
+        )
+    })
+}
+
 /// The text of `people.yaml` with `people` in it; what stands in `before` above the members stays. `None` where `before`
 /// has no line that begins with `members:`.
 #[must_use]
@@ -236,13 +298,16 @@ pub fn written(before: &str, people: &People) -> Option<String> {
     if head.len() == before.len() {
         return None;
     }
-    let members = people.members.iter().map(member_line);
-    let teams = people.teams.iter().map(team_lines);
-    Some(format!(
-        "{head}{MEMBERS}\n{}teams:\n{}",
-        members.collect::<String>(),
-        teams.collect::<String>()
-    ))
+    let list = |lines: String| {
+        if lines.is_empty() {
+            " []\n".to_owned()
+        } else {
+            format!("\n{lines}")
+        }
+    };
+    let members = list(people.members.iter().map(member_line).collect());
+    let teams = list(people.teams.iter().map(team_lines).collect());
+    Some(format!("{head}{MEMBERS}{members}teams:{teams}"))
 }
 
 fn member_line(person: &Person) -> String {
@@ -343,6 +408,8 @@ mod tests {
                 "grace is new, with an unknown id",
                 "mira is new, with an unknown id",
                 "old is not in the organisation any more",
+                "Ada Berg-Lind (Ada) was written Ada Berg (ada)",
+                "team platform is described as in the roster",
                 "grace joins team platform",
                 "old leaves team platform",
                 "team website is new",

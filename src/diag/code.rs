@@ -214,6 +214,10 @@ A second chart belongs to an application of its own, with its own namespace and 
     NoGateway = "E0321",
     "Hosts are routes of the environment's gateway. Without `gateway: {class: ..., issuer: ...}` in environment.yaml no route is
 made and no certificate is asked for: the name leads to the load balancer, and nobody answers there.";
+    /// Two environments claim the same.
+    SharedByEnvironments = "E0322",
+    "Each environment has a cluster and a domain of its own. Two that declare the same would change each other's: the second
+bring-up takes over what the first made.";
     /// An object is meant for another namespace.
     OtherNamespace = "E0401",
     "Flux puts everything that an application delivers into the application's own namespace, whatever its manifests

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::Difference;
+use super::{Difference, Tree};
 use crate::config::yaml;
 
 /// Something that is there now and will not be.
@@ -37,7 +37,7 @@ pub enum Loss {
         /// Fully qualified.
         name: String,
     },
-    /// A client of Keycloak: its secret is not given out again.
+    /// A client of Keycloak, which stays there without anybody who looks after it.
     Client {
         /// Its client id.
         name: String,
@@ -60,20 +60,23 @@ impl fmt::Display for Loss {
                 namespace,
             } => write!(formatter, "{subject} is no longer {role} in {namespace}"),
             Self::Host { name } => write!(formatter, "nothing answers at {name}"),
-            Self::Client { name } => write!(formatter, "Keycloak client {name} and its secret"),
+            Self::Client { name } => write!(
+                formatter,
+                "the login by client {name}: nothing looks after it any more, and it stays in Keycloak until somebody removes it"
+            ),
         }
     }
 }
 
-/// What is lost when `differences` are applied, sorted. What only moves from one file to another is not lost; what is in
+/// What is lost when `differences` from `tree` are applied, sorted. What is anywhere in the tree is not lost; what is in
 /// a lost namespace is not told of one by one. A text that is no YAML any more has nothing to lose.
 #[must_use]
-pub fn losses(differences: &[Difference<'_>]) -> Vec<Loss> {
+pub fn losses(differences: &[Difference<'_>], tree: &Tree) -> Vec<Loss> {
     let mut lost: BTreeSet<Loss> = differences.iter().flat_map(|each| worth(&each.before)).collect();
     if lost.is_empty() {
         return Vec::new();
     }
-    for kept in differences.iter().flat_map(|each| worth(&each.after)) {
+    for kept in tree.files.values().flat_map(|text| worth(text)) {
         lost.remove(&kept);
     }
     let is_gone = |namespace: &String| {
@@ -153,7 +156,16 @@ mod tests {
     }
 
     fn told(differences: &[Difference<'_>]) -> Vec<String> {
-        losses(differences).iter().map(ToString::to_string).collect()
+        let after = |each: &Difference<'_>| (each.path.clone(), each.after.to_string());
+        let tree = Tree {
+            folder: "clusters/x".into(),
+            files: differences.iter().map(after).collect(),
+            seeds: std::collections::BTreeMap::new(),
+        };
+        losses(differences, &tree)
+            .iter()
+            .map(ToString::to_string)
+            .collect()
     }
 
     const NAMESPACE: &str = "kind: Namespace\nmetadata: {name: pad}\n---\n";
@@ -198,7 +210,9 @@ mod tests {
         let after = "name: x\nclients: [{clientId: kubectl}]\n";
         assert_eq!(
             told(&[difference(Kind::Changed, before, after)]),
-            ["Keycloak client pad and its secret"]
+            [
+                "the login by client pad: nothing looks after it any more, and it stays in Keycloak until somebody removes it"
+            ]
         );
     }
 

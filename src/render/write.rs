@@ -1,11 +1,14 @@
 //! The tree and the files on disk: compare, write, remove what is stale.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fs::FileType;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use fs_err::os::unix::fs::OpenOptionsExt;
+use rustix::fs::OFlags;
 use similar::TextDiff;
 
 use super::{HEADER, RenderError, Tree};
@@ -53,6 +56,7 @@ impl Difference<'_> {
 
 /// What separates the files below `root` from `tree`, sorted by path. Files that lotse did not render are left alone.
 pub fn compare<'tree>(tree: &'tree Tree, root: &Utf8Path) -> Result<Vec<Difference<'tree>>, RenderError> {
+    check_folders(tree, root).map_err(files("looking at the folders of the tree"))?;
     let files: Vec<(&Utf8PathBuf, &String)> = tree.files.iter().collect();
     let found = parallel::map(&files, |(path, after)| difference(root, path, after));
     let mut differences = stale(tree, root)?;
@@ -110,7 +114,7 @@ fn difference<'text>(
     path: &Utf8Path,
     after: &'text str,
 ) -> Result<Option<Difference<'text>>, RenderError> {
-    let before = match fs_err::read_to_string(root.join(path)) {
+    let before = match text(&root.join(path)) {
         Ok(text) => Some(text),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(files("reading a rendered file")(error)),
@@ -140,7 +144,7 @@ fn stale(tree: &Tree, root: &Utf8Path) -> Result<Vec<Difference<'static>>, Rende
                 folders.push(path);
             } else if path.extension() == Some("yaml")
                 && !tree.files.contains_key(&path)
-                && let Ok(before) = fs_err::read_to_string(root.join(&path))
+                && let Ok(before) = text(&root.join(&path))
                 && before.starts_with(HEADER)
             {
                 found.push(Difference {
@@ -153,6 +157,45 @@ fn stale(tree: &Tree, root: &Utf8Path) -> Result<Vec<Difference<'static>>, Rende
         }
     }
     Ok(found)
+}
+
+/// The text of a file; a pipe or device is refused without waiting for it.
+fn text(path: &Utf8Path) -> io::Result<String> {
+    let mut file = fs_err::OpenOptions::new()
+        .read(true)
+        .custom_flags(i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default())
+        .open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::other(format!(
+            "{path} is in the way: it is not a file"
+        )));
+    }
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// Whether the folders of the tree are where they seem to be: what is written must stay below `root`.
+fn check_folders(tree: &Tree, root: &Utf8Path) -> io::Result<()> {
+    let real = match root.canonicalize_utf8() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
+    let folders = tree.files.keys().filter_map(|path| path.parent());
+    let folders: BTreeSet<&Utf8Path> = folders.flat_map(Utf8Path::ancestors).collect();
+    for folder in folders.into_iter().filter(|folder| !folder.as_str().is_empty()) {
+        match root.join(folder).canonicalize_utf8() {
+            Ok(place) if !place.starts_with(&real) => {
+                return Err(io::Error::other(format!(
+                    "{folder} leads out of the repository, to {place}"
+                )));
+            }
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(_) | Err(_) => {}
+        }
+    }
+    Ok(())
 }
 
 /// Names and types of what is in `folder`; a symbolic link is one itself.

@@ -44,7 +44,13 @@ pub(super) struct NewArguments {
     #[arg(long, value_name = "IMAGE", conflicts_with = "chart")]
     image: Option<String>,
     /// Port at which the image serves HTTP
-    #[arg(long, value_name = "PORT", default_value_t = 8080, conflicts_with = "chart")]
+    #[arg(
+        long,
+        value_name = "PORT",
+        default_value_t = 8080,
+        value_parser = clap::value_parser!(u16).range(1..),
+        conflicts_with = "chart"
+    )]
     port: u16,
     /// The Helm chart that runs, instead of an image
     #[arg(

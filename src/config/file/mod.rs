@@ -102,6 +102,14 @@ impl<'files> Files<'files> {
         Ok(names.into_iter().collect())
     }
 
+    /// Whether `folder` can be listed; one that is not there can.
+    pub(super) fn can_list(&self, folder: &Utf8Path) -> io::Result<()> {
+        match fs_err::read_dir(self.root.join(folder)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
     /// Whether `folder` has a file with one of the `extensions`.
     pub(super) fn has_file(&self, folder: &Utf8Path, extensions: &[&str]) -> bool {
         let is_one = |name: &str| {
@@ -230,7 +238,7 @@ fn fault(code: Code, path: &Utf8Path, message: String) -> Diagnostic {
     Diagnostic::new(code, message).at(path, Span { start: 0, end: 0 }, "")
 }
 
-fn unreadable(path: &Utf8Path, error: &io::Error) -> Diagnostic {
+pub(super) fn unreadable(path: &Utf8Path, error: &io::Error) -> Diagnostic {
     let message = match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
         Some(rustix::io::Errno::LOOP) => format!("{path} is a symbolic link that leads to itself"),
         _ => format!("{path} can't be read: {}", error.kind()),

@@ -12,6 +12,7 @@ use crate::diag::Diagnostic;
 pub struct Replacement {
     temporary: tempfile::NamedTempFile,
     target: Utf8PathBuf,
+    before: String,
 }
 
 impl Replacement {
@@ -23,9 +24,7 @@ impl Replacement {
         let refused = |diagnostic: &Diagnostic| io::Error::other(diagnostic.message.clone());
         let now = read(root, path, DECLARATION_LIMIT).map_err(|unread| refused(&unread.diagnostic))?;
         if now != before {
-            return Err(io::Error::other(
-                "it was changed meanwhile; run the command again",
-            ));
+            return Err(changed_meanwhile());
         }
         let target = inside(root, path).map_err(|diagnostic| refused(&diagnostic))?;
         let folder = target.parent().unwrap_or(root);
@@ -33,16 +32,34 @@ impl Replacement {
         temporary.write_all(after.as_bytes())?;
         temporary.as_file().sync_all()?;
         fs_err::set_permissions(temporary.path(), fs_err::metadata(&target)?.permissions())?;
-        Ok(Self { temporary, target })
+        Ok(Self {
+            temporary,
+            target,
+            before: before.to_owned(),
+        })
     }
 
-    /// Puts it in the place of the file.
+    /// Puts it in the place of the file, which is looked at once more: two of us at once take turns, by a lock of the
+    /// folder.
+    ///
+    /// # Errors
+    /// When the file has another text by now.
     pub fn finish(self) -> io::Result<()> {
+        let folder = self.target.parent().unwrap_or(&self.target);
+        let turn = fs_err::File::open(folder)?;
+        turn.file().lock()?;
+        if fs_err::read_to_string(&self.target)? != self.before {
+            return Err(changed_meanwhile());
+        }
         self.temporary
             .persist(&self.target)
             .map(drop)
             .map_err(|error| error.error)
     }
+}
+
+fn changed_meanwhile() -> io::Error {
+    io::Error::other("it was changed meanwhile; run the command again")
 }
 
 /// What became of a file that was to be created.

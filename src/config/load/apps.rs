@@ -8,6 +8,7 @@ use serde_json::{Map, Value as Json};
 use super::{Claim, Loader};
 use crate::config::app::App;
 use crate::config::environment::Environment;
+use crate::config::file::unreadable;
 use crate::config::mask;
 use crate::config::mend::suggest;
 use crate::config::read::{self, Context, Findings, Mention, Mentioned, Parts, Platform};
@@ -32,10 +33,31 @@ const NOWHERE: Span = Span { start: 0, end: 0 };
 const RELEASE_NAME_LIMIT: usize = 53;
 
 impl Loader<'_> {
+    /// Names of the folders in `folder`; a folder that can't be listed is reported, one that is not there has none.
+    fn folders_in(&mut self, folder: &Utf8Path) -> Vec<String> {
+        match self.files.folders(folder) {
+            Ok(names) => names,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => {
+                self.diagnostics.push(unreadable(folder, &error));
+                Vec::new()
+            }
+        }
+    }
+
+    /// Whether a folder has a file with one of the extensions; `None`, and a report, where it can't be listed.
+    fn has_file(&mut self, folder: &Utf8Path, extensions: &[&str]) -> Option<bool> {
+        if let Err(error) = self.files.can_list(folder) {
+            self.diagnostics.push(unreadable(folder, &error));
+            return None;
+        }
+        Some(self.files.has_file(folder, extensions))
+    }
+
     /// Folders under `apps/`; those with an impossible name are reported.
     pub(super) fn app_names(&mut self) -> Vec<AppName> {
         let mut names = Vec::new();
-        for folder in self.files.folders(Utf8Path::new("apps")).unwrap_or_default() {
+        for folder in self.folders_in(Utf8Path::new("apps")) {
             match AppName::new(folder.as_str()) {
                 Ok(name) => names.push(name),
                 Err(error) => {
@@ -53,7 +75,7 @@ impl Loader<'_> {
     pub(super) fn check_override_folders(&mut self, environment: &Utf8Path, read: Option<&Environment>) {
         let Some(read) = read else { return };
         let directory = environment.join("apps");
-        for folder in self.files.folders(&directory).unwrap_or_default() {
+        for folder in self.folders_in(&directory) {
             if !read.apps.iter().any(|app| app.as_str() == folder) {
                 let path = directory.join(&folder);
                 let message =
@@ -138,7 +160,7 @@ impl Loader<'_> {
 
     fn check_manifests(&mut self, mention: &Mention) {
         let path = Utf8Path::new(&mention.name);
-        if self.files.has_file(path, &YAML) {
+        if self.has_file(path, &YAML) != Some(false) {
             return;
         }
         let beside = path.parent().unwrap_or(path);
@@ -193,7 +215,7 @@ impl Loader<'_> {
             return;
         };
         let runbooks = Utf8Path::new("runbooks").join(app.name.as_str());
-        if !self.files.has_file(&runbooks, &["md"]) {
+        if self.has_file(&runbooks, &["md"]) == Some(false) {
             let message = format!("`{}` has no runbook: {runbooks} has no `.md` file", app.name);
             let help = "say how to deploy it and what to do when it is down";
             self.diagnostics

@@ -82,6 +82,52 @@ fn environments_in(files: Files<'_>) -> Result<Vec<EnvironmentName>, std::io::Er
         .collect())
 }
 
+/// Environments that would change each other's cluster or records.
+#[must_use]
+pub fn rivals(environments: &[Environment]) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for (index, one) in environments.iter().enumerate() {
+        for other in &environments[..index] {
+            let (ours, theirs) = (&one.management, &other.management);
+            let is_same_cluster = (&ours.context, &ours.namespace, &one.cluster.name)
+                == (&theirs.context, &theirs.namespace, &other.cluster.name)
+                && ours.kubeconfig == theirs.kubeconfig
+                && one.lab == other.lab;
+            let is_same_domain = one.domain == other.domain && one.lab == other.lab;
+            let what = match (is_same_cluster, is_same_domain) {
+                (true, _) => format!("the cluster `{}` of `{}`", one.cluster.name, ours.context),
+                (false, true) => format!("the domain `{}`", one.domain),
+                (false, false) => continue,
+            };
+            let path = Utf8PathBuf::from(format!("environments/{}/environment.yaml", one.name));
+            let message = format!("{what} is declared by the environment `{}`, too", other.name);
+            found.push(
+                Diagnostic::new(Code::SharedByEnvironments, message)
+                    .at(&path, Span { start: 0, end: 0 }, "")
+                    .with_help("give each environment a cluster and a domain of its own"),
+            );
+        }
+    }
+    found
+}
+
+/// Folders under `environments` whose names can't be names of environments, with why not.
+#[must_use]
+pub fn misnamed_environments(root: &Utf8Path) -> Vec<Diagnostic> {
+    let folders = Files::below(root)
+        .folders(Utf8Path::new("environments"))
+        .unwrap_or_default();
+    folders
+        .into_iter()
+        .filter_map(|folder| {
+            let error = EnvironmentName::new(folder.as_str()).err()?;
+            let path = Utf8Path::new("environments").join(&folder);
+            let message = format!("the folder {path} can't be an environment: {error}");
+            Some(Diagnostic::new(Code::Malformed, message).at(&path, Span { start: 0, end: 0 }, ""))
+        })
+        .collect()
+}
+
 /// Names of the folders under `apps/`, sorted, whether an environment runs them or not; none where there is no `apps`.
 ///
 /// # Errors
@@ -118,7 +164,13 @@ pub fn load_files(files: Files<'_>, environment: &EnvironmentName, today: Date) 
 /// All errors of the file at once.
 pub fn load_people(root: &Utf8Path, environment: &EnvironmentName) -> Result<People, Problems> {
     let mut loader = Loader::new(Files::below(root), Date::default());
-    let people = loader.people(&folder_of(environment));
+    let folder = folder_of(environment);
+    let people = if loader.files.is_folder(&folder) {
+        loader.people(&folder)
+    } else {
+        loader.no_such_environment(environment);
+        None
+    };
     let people = people.filter(|_| !loader.has_errors());
     people.ok_or(Problems {
         diagnostics: loader.diagnostics,

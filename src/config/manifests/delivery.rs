@@ -9,10 +9,14 @@ use super::rules::opened_to_outside;
 use crate::diag::{Code, Span};
 
 /// Names that the platform gives to objects in an application's namespace.
-pub(super) const PLATFORM_NAMES: [(&str, &str); 3] = [
+pub(super) const PLATFORM_NAMES: [(&str, &str); 7] = [
     ("ConfigMap", "platform"),
     ("LimitRange", "defaults"),
+    ("NetworkPolicy", "declared"),
+    ("NetworkPolicy", "default-deny"),
+    ("NetworkPolicy", "platform"),
     ("ResourceQuota", "quota"),
+    ("ServiceAccount", "default"),
 ];
 /// How names of the platform's other objects begin.
 const PLATFORM_PREFIX: &str = "lotse:";
@@ -56,6 +60,20 @@ impl Reading<'_> {
     fn check_outside(&mut self, object: &Object) {
         if self.subject.is_cluster_wide {
             return;
+        }
+        let is_route = object.group() == "gateway.networking.k8s.io" && object.kind().ends_with("Route");
+        if is_route || object.is("networking.k8s.io", "NetworkPolicy") {
+            let (what, instead) = if is_route {
+                (
+                    "leads a host to the application",
+                    "name the host under `hosts` in app.yaml",
+                )
+            } else {
+                ("opens its network", "say it under `network` in app.yaml")
+            };
+            let message = format!("{object} {what}, which is for the platform to write");
+            self.report(Code::NotPermitted, object.span(&["kind"]), message)
+                .help = Some(instead.into());
         }
         if let Some((what, span)) = opened_to_outside(object) {
             let message = format!("{object} {what}, which opens it past the gateway");

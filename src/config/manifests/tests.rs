@@ -215,7 +215,7 @@ fn test_permission_lifts_what_it_is_for_and_nothing_else() {
 fn test_names_of_the_platform_are_reserved() {
     let text = "{apiVersion: v1, kind: ConfigMap, metadata: {name: platform}}\n---
 {apiVersion: v1, kind: Secret, metadata: {name: oidc}}\n---
-{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: 'lotse:dns'}}\n";
+{apiVersion: v1, kind: ServiceAccount, metadata: {name: default}}\n";
     let folder = Folder::of_manifests(&[("a.yaml", text)]);
     let mut subject = folder.subject();
     subject.login_secrets = vec!["oidc".into()];
@@ -512,9 +512,12 @@ spec:
           env:
             - {name: A, valueFrom: {secretKeyRef: {name: web-oid, key: clientId}}}
             - {name: B, valueFrom: {secretKeyRef: {name: by-hand, key: password}}}
+            - {name: E, valueFrom: {secretKeyRef: {name: web-oidc, key: client_id}}}
+            - {name: F, valueFrom: {configMapKeyRef: {name: platform, key: domian}}}
             - {name: C, valueFrom: {configMapKeyRef: {name: platform, key: domain}}}
             - {name: D, valueFrom: {configMapKeyRef: {name: gone, key: x, optional: true}}}
           envFrom: [{configMapRef: {name: gone}}]
+          readinessProbe: {httpGet: {port: htttp, path: /}}
           volumeMounts: [{name: data, mountPath: /data}, {name: dat, mountPath: /dat}]
       volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]
 ---
@@ -535,7 +538,10 @@ spec: {selector: {app: nobody}, ports: [{port: 80}]}
             "E0415: the pods of Deployment/web have no volume `dat` (did you mean `data`?)",
             "E0417: the manifests have no ServiceAccount `web`",
             "E0417: the manifests have no Secret `web-oid` (did you mean `web-oidc`?)",
+            "E0417: Secret `web-oidc` has no key `client_id` (did you mean `clientId`?)",
+            "E0417: ConfigMap `platform` has no key `domian` (did you mean `domain`?)",
             "E0417: the manifests have no ConfigMap `gone`",
+            "E0417: the container has no port `htttp` (did you mean `http`?)",
             "E0417: the manifests have no PersistentVolumeClaim `data`",
             "E0417: the pods of Service/web name no port `htp` (did you mean `http`?)",
             "E0417: Service/nobody selects no pods: none of the manifests has these labels (pods have for example {app: web})",
@@ -545,5 +551,19 @@ spec: {selector: {app: nobody}, ports: [{port: 80}]}
     let operated =
         format!("{text}---\n{{apiVersion: postgresql.cnpg.io/v1, kind: Cluster, metadata: {{name: db}}}}\n");
     let told = unwired(&operated);
-    assert_eq!(told.len(), 3, "{told:?}");
+    assert_eq!(told.len(), 6, "{told:?}");
+}
+
+#[test]
+fn test_what_opens_an_application_is_for_the_platform_to_write() {
+    for text in [
+        "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: open}, spec: {podSelector: {}}}\n",
+        "{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: web}, spec: {hostnames: [a.test]}}\n",
+    ] {
+        let folder = Folder::of_manifests(&[("a.yaml", text)]);
+        assert_eq!(folder.codes(), [Code::NotPermitted], "{text}");
+        let mut subject = folder.subject();
+        subject.is_cluster_wide = true;
+        assert_eq!(codes(&check(&subject)), [], "{text}");
+    }
 }

@@ -24,11 +24,18 @@ const REFERENCES: [(&str, &str, &str); 8] = [
 /// Objects of that kind and name that are in every namespace.
 const EVERYWHERE: [(&str, &str); 2] = [("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default")];
 
-/// A name of another object in the same namespace.
+/// Keys of the Secrets that OIDC clients are written into.
+const CLIENT_KEYS: [&str; 3] = ["clientId", "clientSecret", "issuer"];
+
+/// Keys of the platform's `ConfigMap`.
+const PLATFORM_KEYS: [&str; 3] = ["domain", "environment", "issuer"];
+
+/// A name of another object in the same namespace, and of one of its keys.
 struct Reference<'node> {
     kind: &'static str,
     name: &'node str,
     span: Span,
+    key: Option<&'node Node>,
 }
 
 impl Reading<'_> {
@@ -41,6 +48,7 @@ impl Reading<'_> {
         for object in objects {
             self.check_selector(object);
             self.check_mounts(object);
+            self.check_probes(object);
             if let Some(template) = PodTemplate::of(object) {
                 for reference in references(template) {
                     self.check_reference(&reference, objects, is_whole);
@@ -54,7 +62,8 @@ impl Reading<'_> {
 
     /// A Secret may be made by hand; only a name that is nearly one of those known here is a mistake.
     fn check_reference(&mut self, reference: &Reference<'_>, objects: &[Object], is_whole: bool) {
-        let Reference { kind, name, span } = *reference;
+        self.check_key(reference);
+        let Reference { kind, name, span, .. } = *reference;
         let there = objects.iter().filter(|object| object.is("", kind));
         let is_there = there.clone().any(|object| object.has_name(name));
         let is_given = EVERYWHERE.contains(&(kind, name)) || PLATFORM_NAMES.contains(&(kind, name));
@@ -76,6 +85,54 @@ impl Reading<'_> {
         let message = format!("the manifests have no {kind} `{name}`");
         let help = near.or_else(|| (!known.is_empty()).then(|| format!("there are: {}", known.join(", "))));
         self.report(Code::LeadsNowhere, span, message).help = help;
+    }
+
+    /// A key of what the platform makes, whose keys are known.
+    fn check_key(&mut self, reference: &Reference<'_>) {
+        let known = match (reference.kind, reference.name) {
+            ("ConfigMap", "platform") => PLATFORM_KEYS,
+            ("Secret", name) if self.subject.login_secrets.iter().any(|login| login == name) => CLIENT_KEYS,
+            _ => return,
+        };
+        let Some((node, key)) = reference.key.and_then(|node| Some((node, text(node)?))) else {
+            return;
+        };
+        if !known.contains(&key) {
+            let message = format!("{} `{}` has no key `{key}`", reference.kind, reference.name);
+            let near = did_you_mean(key, known);
+            self.report(Code::LeadsNowhere, node.span, message).help = Some(match near {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("there are: {}", known.join(", ")),
+            });
+        }
+    }
+
+    /// Probes by the name of a port that their container does not have fail for ever.
+    fn check_probes(&mut self, object: &Object) {
+        let Some(template) = PodTemplate::of(object) else {
+            return;
+        };
+        for container in template.containers() {
+            let ports = field(container, "ports").map_or(&[][..], items);
+            let names: Vec<&str> = ports
+                .iter()
+                .filter_map(|port| field(port, "name").and_then(text))
+                .collect();
+            for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
+                let ways = ["httpGet", "tcpSocket"].map(|way| at(container, &[probe, way, "port"]));
+                for (node, name) in ways
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|node| Some((node, text(node)?)))
+                {
+                    if !names.contains(&name) {
+                        let message = format!("the container has no port `{name}`");
+                        let diagnostic = self.report(Code::LeadsNowhere, node.span, message);
+                        help_with_ports(diagnostic, name, &names);
+                    }
+                }
+            }
+        }
     }
 
     /// The API server wants a controller to find its own pods.
@@ -210,6 +267,7 @@ fn reference<'node>(kind: &'static str, node: &'node Node) -> Option<Reference<'
         kind,
         name,
         span: node.span,
+        key: None,
     })
 }
 
@@ -221,7 +279,11 @@ fn collect<'node>(node: &'node Node, found: &mut Vec<Reference<'node>>) {
                     field(value, "optional").is_some_and(|each| each.value == Value::Bool(true));
                 for (place, name, kind) in REFERENCES {
                     if key.name == place && !is_optional {
-                        found.extend(field(value, name).and_then(|node| reference(kind, node)));
+                        let named = field(value, name).and_then(|node| reference(kind, node));
+                        found.extend(named.map(|named| Reference {
+                            key: field(value, "key"),
+                            ..named
+                        }));
                     }
                 }
                 collect(value, found);

@@ -33,8 +33,8 @@ const STANDARD_TIMEOUT: &str = "5m";
 /// Namespaces that begin so are Kubernetes' own (Kubernetes documentation, "Namespaces").
 const KUBERNETES_PREFIX: &str = "kube-";
 
-/// Namespaces and service accounts of the cluster and the platform, and words of network rules.
-const RESERVED_APPS: [&str; 13] = [
+/// Namespaces and service accounts of the cluster and the platform, the folder of its runbooks, and words of network rules.
+const RESERVED_APPS: [&str; 14] = [
     "api-server",
     "default",
     "flux-system",
@@ -46,6 +46,7 @@ const RESERVED_APPS: [&str; 13] = [
     "kustomization",
     "kustomize-controller",
     "notification-controller",
+    "platform",
     "source-controller",
     "source-watcher",
 ];

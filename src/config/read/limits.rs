@@ -36,10 +36,24 @@ pub(super) fn container_defaults(node: &Node, findings: &mut Findings<'_>) -> Op
         let request = fields.optional("request", resources);
         let limit = fields.optional("limit", resources);
         let standard = ContainerDefaults::default();
-        Some(ContainerDefaults {
+        let defaults = ContainerDefaults {
             request: request.unwrap_or(standard.request),
             limit: limit.unwrap_or(standard.limit),
-        })
+        };
+        for (name, request, limit) in [
+            ("cpu", &defaults.request.cpu, &defaults.limit.cpu),
+            ("memory", &defaults.request.memory, &defaults.limit.memory),
+        ] {
+            if let (Some(request), Some(limit)) = (request, limit)
+                && quantity::value(request) > quantity::value(limit)
+            {
+                let message =
+                    format!("containers would request {request} of {name}, and their limit is {limit}");
+                fields.findings.report(Code::Malformed, node.span, message).help =
+                    Some(format!("set `limit: {{{name}: ...}}` to at least {request}"));
+            }
+        }
+        Some(defaults)
     })
 }
 

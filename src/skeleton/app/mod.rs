@@ -105,7 +105,12 @@ impl AppDraft {
                 values["repository"] = scalar(repository).into();
                 values["chart"] = scalar(chart).into();
                 values["version"] = scalar(version).into();
-                values["delivery"] = "kustomization,helmrelease".into();
+                values["delivery"] = "helmrelease".into();
+                values["place"] = match repository.strip_prefix("oci://") {
+                    Some(_) => format!("{}/{chart}", repository.trim_end_matches('/')),
+                    None => format!("{chart} --repo {}", scalar(repository)),
+                }
+                .into();
             }
         }
         values

@@ -108,9 +108,21 @@ impl RepositoryDraft {
             "version": self.version,
             "organisation": scalar(organisation),
             "environment": environment.map(|each| scalar(each.name.as_str())),
+            "folder": environment.map(|each| each.name.as_str()),
+            "zone": environment.map(|each| scalar(each.domain.as_str())),
             "domain": environment.map(|each| each.domain.as_str()),
-            "prefix": environment.map(|each| each.name.as_str().to_uppercase().replace('-', "_")),
+            "prefix": environment.map(|each| variable_prefix(&each.name)),
         })
+    }
+}
+
+/// Names of variables can't begin with a digit.
+fn variable_prefix(name: &EnvironmentName) -> String {
+    let prefix = name.as_str().to_uppercase().replace('-', "_");
+    if prefix.starts_with(|first: char| first.is_ascii_digit()) {
+        format!("CLUSTER_{prefix}")
+    } else {
+        prefix
     }
 }
 
