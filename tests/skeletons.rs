@@ -177,8 +177,8 @@ fn test_init_leaves_what_is_there() {
 #[test]
 fn test_names_that_yaml_takes_for_something_else_make_a_cluster() {
     for (name, domain) in [
-        ("null", "1.2"),
-        ("007", "0.1"),
+        ("null", "1.example.org"),
+        ("007", "0.example.org"),
         ("no", "a.example.org"),
         ("1e3", "1e3.example.org"),
     ] {
