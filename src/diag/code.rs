@@ -293,6 +293,10 @@ will see.";
     "A pod that names a ConfigMap, Secret, volume claim or service account that is not there never starts, and a Service
 without pods behind it answers nobody. Secrets are often made by hand, so that a name is only told of when it is nearly one
 that is known: of the manifests, or of `login` in app.yaml.";
+    /// A manifest is not delivered.
+    NotDelivered = "E0418",
+    "The folder has a kustomization.yaml, and Flux delivers only what that refers to. A manifest beside it that is not under
+`resources`, nor used by a patch or a generator, stays where it is.";
 }
 
 impl Code {
@@ -306,6 +310,7 @@ impl Code {
             | Self::OneSidedNetwork
             | Self::VersionEnds
             | Self::LeadsNowhere
+            | Self::NotDelivered
             | Self::NoGateway => Severity::Warning,
             _ => Severity::Error,
         }

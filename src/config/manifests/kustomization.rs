@@ -82,11 +82,39 @@ impl Reading<'_> {
             return Vec::new();
         }
         let mut objects = match self.kustomization_file(&folder) {
-            Some(file) => self.build(&folder, &file, &mut Vec::new(), None),
+            Some(file) => {
+                let objects = self.build(&folder, &file, &mut Vec::new(), None);
+                if !self.is_incomplete {
+                    self.check_listed(&folder);
+                }
+                objects
+            }
             None => self.scan(&folder),
         };
         objects.retain(|object| object.annotation(LOCAL).is_none_or(|value| value == "false"));
         objects
+    }
+
+    /// Reports manifests beside the kustomization that it does not refer to.
+    fn check_listed(&mut self, folder: &Utf8Path) {
+        for (name, entry) in self.files.list(folder) {
+            let path = folder.join(&name);
+            let is_manifest = matches!(path.extension(), Some("yaml" | "yml")) && entry == Entry::File;
+            if !is_manifest || FILE_NAMES.contains(&name.as_str()) || self.referenced.contains(&path) {
+                continue;
+            }
+            let Ok(documents) = self.files.documents(&path) else {
+                continue;
+            };
+            let is_object = |node: &Rc<Node>| {
+                text_at(node, &["apiVersion"]).is_some() && text_at(node, &["kind"]).is_some()
+            };
+            if documents.nodes.iter().any(is_object) {
+                let message = format!("{path} is not delivered: kustomization.yaml does not list it");
+                self.report(Code::NotDelivered, documents.start, message).help =
+                    Some(format!("add `{name}` to `resources`, or remove the file"));
+            }
+        }
     }
 
     /// The kustomization of a folder.

@@ -25,8 +25,11 @@ mod select;
 mod service;
 #[cfg(test)]
 mod tests;
+mod values;
 mod versions;
 mod wiring;
+
+use std::collections::BTreeSet;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
@@ -161,6 +164,8 @@ struct Reading<'check> {
     diagnostics: Vec<Diagnostic>,
     /// Places of secrets in plain text, which are not to be shown.
     secrets: Vec<Span>,
+    /// Files and folders that kustomizations refer to.
+    referenced: BTreeSet<Utf8PathBuf>,
     /// Whether something could not be read, so that what seems to be missing may be there.
     is_incomplete: bool,
 }
@@ -172,6 +177,7 @@ impl<'check> Reading<'check> {
             files: Files::new(subject.repository),
             diagnostics: Vec::new(),
             secrets: Vec::new(),
+            referenced: BTreeSet::new(),
             is_incomplete: false,
         }
     }
@@ -212,7 +218,7 @@ impl<'check> Reading<'check> {
         self.diagnostics.sort_by_cached_key(key);
         // A base that several kustomizations use is read for each of them.
         self.diagnostics.dedup();
-        let shown: std::collections::BTreeSet<Utf8PathBuf> = self
+        let shown: BTreeSet<Utf8PathBuf> = self
             .diagnostics
             .iter()
             .flat_map(|diagnostic| diagnostic.labels.iter().map(|label| label.path.clone()))

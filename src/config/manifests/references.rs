@@ -58,7 +58,10 @@ impl Reading<'_> {
             return None;
         };
         match self.files.look(&path) {
-            Ok(entry) => Some((path, entry)),
+            Ok(entry) => {
+                self.referenced.insert(path.clone());
+                Some((path, entry))
+            }
             Err(fault) => {
                 self.report_fault(&path, &fault, Some(span));
                 None

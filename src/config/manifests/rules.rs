@@ -112,6 +112,7 @@ impl Reading<'_> {
             None if target <= KNOWN_MINOR => {
                 self.check_known(object);
                 self.check_fields(object);
+                self.check_values(object);
             }
             Some(_) | None => {}
         }

@@ -92,7 +92,12 @@ fn of_text(text: &str) -> Vec<Code> {
 }
 
 fn pods(kind: &str, containers: &str) -> String {
-    let pod = format!("{{containers: {containers}}}");
+    let policy = if kind.ends_with("Job") {
+        "restartPolicy: Never, "
+    } else {
+        ""
+    };
+    let pod = format!("{{{policy}containers: {containers}}}");
     let (api_version, spec) = match kind {
         "Pod" => ("v1", pod),
         "CronJob" => (
@@ -566,4 +571,37 @@ fn test_what_opens_an_application_is_for_the_platform_to_write() {
         subject.is_cluster_wide = true;
         assert_eq!(codes(&check(&subject)), [], "{text}");
     }
+}
+
+#[test]
+fn test_values_that_the_api_server_refuses_are_told() {
+    let text = r#"
+apiVersion: batch/v1
+kind: Job
+metadata: {name: Backup_Job}
+spec:
+  template:
+    spec:
+      containers:
+        - {name: a, image: "a:1", ports: [{containerPort: 0}, {containerPort: 70000}, {containerPort: 80}]}
+        - {name: a, image: "a:1", resources: {requests: {memory: 640Mi, cpu: 1}, limits: {memory: 256Mi, cpu: "0.5"}}}
+        - {name: C_1, image: "a:1", resources: {requests: {memory: 64Mi}, limits: {memory: 64Mi}}}
+"#;
+    let told: Vec<String> = unwired(text)
+        .iter()
+        .map(|line| line.split(" (").next().unwrap().to_owned())
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "E0415: `Backup_Job` can't be the name of a Job",
+            "E0415: the pods of a Job can't be restarted for ever",
+            "E0415: 0 is not a port",
+            "E0415: 70000 is not a port",
+            "E0415: two containers are called `a`",
+            "E0415: 640Mi of memory are requested, and the limit is 256Mi",
+            "E0415: 1 of cpu are requested, and the limit is 0.5",
+            "E0415: `C_1` can't be the name of a container",
+        ]
+    );
 }

@@ -163,7 +163,7 @@ impl<'file> Findings<'file> {
         });
     }
 
-    fn source(&self, span: Span) -> &str {
+    pub(super) fn source(&self, span: Span) -> &str {
         self.text.get(span.start..span.end).unwrap_or_default()
     }
 }

@@ -166,11 +166,15 @@ pub(super) fn formed(
     is_right: impl FnOnce(&str) -> bool,
     form: &str,
 ) -> Option<String> {
-    let written = text(node, findings)?;
-    if is_right(&written) {
-        return Some(written);
+    let written = match &node.value {
+        // Quotes alone would not make it right.
+        Value::Number(_) | Value::Bool(_) => findings.source(node.span).to_owned(),
+        _ => text(node, findings)?,
+    };
+    if !is_right(&written) {
+        return malformed(node, findings, &format!("`{written}` is not {form}"));
     }
-    malformed(node, findings, &format!("`{written}` is not {form}"))
+    text(node, findings)
 }
 
 /// An address with one of the `schemes`, without credentials in it.
