@@ -303,7 +303,7 @@ fn interrupting_git(clone: &Clone) -> String {
     let mut script = String::from("#!/bin/sh\nPATH=\"${PATH#*:}\"\n");
     writeln!(
         script,
-        "case \" $* \" in *\" push \"*) mkdir '{0}/interrupted' 2>&- && git -C '{0}' push -q origin HEAD:main ;; esac",
+        "case \" $* \" in *\" --dry-run \"*) ;; *\" push \"*) mkdir '{0}/interrupted' 2>&- && git -C '{0}' push -q origin HEAD:main ;; esac",
         clone.path().display()
     )
     .unwrap();

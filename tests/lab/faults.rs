@@ -33,7 +33,7 @@ pub(crate) fn every_wrong_setting_is_told_at_once(lab: &Lab) {
         &ran,
         7,
         &[
-            "4 of 6 checks failed",
+            "4 of 5 checks failed",
             "kubeconfig /nowhere/kubeconfig: there is no file /nowhere/kubeconfig\n",
             "not so: the repository can be read (repository-readable): ",
             "not so: the zone takes signed updates (zone-writable): ",

@@ -3,7 +3,7 @@
 use super::check::{Check, CheckId};
 use crate::config::{Git, GitMode};
 use crate::secret::Secret;
-use crate::surface::git::{Branch, Forge, ObservedBranch};
+use crate::surface::git::{Branch, Forge, GitError, ObservedBranch};
 
 const WRITE_REMEDY: &str =
     "give the user of git.username the right to push to the repository, or another user in environment.yaml";
@@ -36,8 +36,10 @@ pub(super) async fn checks(
 /// What git says to a push that is not made; and the forge, since some look at rights only when commits arrive.
 async fn writable(branch: &Branch, published: &ObservedBranch, forge: Option<&Forge>) -> Check {
     let id = CheckId::RepositoryWritable;
-    if let Err(error) = branch.try_push(published).await {
-        return Check::by_error(id, &error, WRITE_REMEDY);
+    match branch.try_push(published).await {
+        // Somebody pushed just now, which is no fault.
+        Ok(()) | Err(GitError::Moved { .. }) => {}
+        Err(error) => return Check::by_error(id, &error, WRITE_REMEDY),
     }
     let answer = match forge {
         Some(forge) => forge.may_push().await.ok().flatten(),
