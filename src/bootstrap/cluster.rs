@@ -1,7 +1,7 @@
 //! The stages stack and cluster: what the management cluster is asked for, and the cluster that comes of it.
 
 use super::preflight::Systems;
-use super::{Bootstrap, StageError, drift};
+use super::{Bootstrap, Stage, StageError, drift};
 use crate::desired::Manifest;
 use crate::kubernetes::Cluster;
 use crate::report::{Reporter, Task};
@@ -44,7 +44,13 @@ pub(super) async fn take_turn(
         name: format!("lotse-{}", bootstrap.environment.name),
         holder: bootstrap.who.clone(),
     };
-    Ok(management::take(management, &turn, bootstrap.limit, reporter).await?)
+    Ok(management::take(
+        management,
+        &turn,
+        bootstrap.limits.of_stage(Stage::Preflight),
+        reporter,
+    )
+    .await?)
 }
 
 /// Applies what comes before the Cluster and waits until its class is there.
@@ -65,7 +71,7 @@ pub(super) async fn provide_stack(
     let is_published = drift::is_published(bootstrap, systems, "management/cluster.yaml");
     let changes = apply(management, &before, is_published.then_some(&task)).await?;
     for stack in before.iter().filter(|manifest| manifest.kind() == "ClusterStack") {
-        let wait = bootstrap.wait(&format!("ClusterClass {class}"), &task);
+        let wait = bootstrap.wait(Stage::Stack, &format!("ClusterClass {class}"), &task);
         management::wait_for_class(management, &served, stack, &cluster, &wait).await?;
     }
     task.finish(format!("{class}: ClusterClass ready"));
@@ -89,7 +95,7 @@ pub(super) async fn bring_up(
     let name = stack.cluster.name();
     let task = Task::start(reporter, "cluster", format!("the Cluster {name}"));
     let changes = apply(management, cluster, stack.is_published.then_some(&task)).await?;
-    let wait = bootstrap.wait(&format!("{} Available", stack.cluster), &task);
+    let wait = bootstrap.wait(Stage::Cluster, &format!("{} Available", stack.cluster), &task);
     management::wait_for_cluster(management, &stack.served, &stack.cluster, &wait).await?;
     let kubeconfig = management::kubeconfig(management, &stack.cluster).await?;
     let workload = Cluster::from_text(kubeconfig.expose(), &format!("of {}", stack.cluster)).await?;

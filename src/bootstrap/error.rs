@@ -155,42 +155,57 @@ pub enum StageError {
 }
 
 impl StageError {
-    /// What to do about it, where neither the error nor the system says.
+    /// What to do about it, where the message does not say so itself; one sentence each.
     #[must_use]
-    pub const fn remedy(&self) -> Option<&'static str> {
-        match self {
+    pub fn advice(&self) -> Vec<String> {
+        let known = match self {
             Self::Kubernetes(error)
             | Self::Management(ManagementError::Kubernetes(error))
-            | Self::Workload(WorkloadError::Kubernetes(error)) => of_request(error),
-            Self::Workload(WorkloadError::NotPutBack { .. }) => Some(
+            | Self::Workload(WorkloadError::Kubernetes(error)) => return of_request(error),
+            Self::Workload(WorkloadError::NotPutBack { .. }) => {
                 "`kubectl get -o yaml --show-managed-fields` says who changes them; the annotations \
-                 kustomize.toolkit.fluxcd.io/ssa and /reconcile make Flux leave an object alone",
-            ),
-            Self::Management(ManagementError::Busy { .. }) => Some(
-                "let that end, or `kubectl delete lease` on the management cluster where it did and is not gone",
-            ),
-            Self::TurnLost => Some("`kubectl get lease` on the management cluster says who has it"),
-            Self::Unpublished { .. } => Some("carry that out as well: `--target git`"),
+                 kustomize.toolkit.fluxcd.io/ssa and /reconcile make Flux leave an object alone"
+            }
+            Self::Management(ManagementError::Busy { .. }) => {
+                "let that end, or `kubectl delete lease` on the management cluster where it did and is not gone"
+            }
+            Self::TurnLost => "`kubectl get lease` on the management cluster says who has it",
+            Self::Unpublished { .. } => "carry that out as well: `--target git`",
             Self::Keycloak(KeycloakError::Unreachable { .. }) => {
-                Some("start Keycloak or the way to it (VPN, firewall)")
+                "start Keycloak or the way to it (VPN, firewall)"
             }
             Self::Dns(error) if error.is_transient() => {
-                Some("start the name server or the way to it (UDP and TCP)")
+                "start the name server or the way to it (UDP and TCP)"
             }
-            _ => None,
-        }
+            _ => return Vec::new(),
+        };
+        vec![known.to_owned()]
     }
 }
 
-const fn of_request(error: &KubernetesError) -> Option<&'static str> {
+fn of_request(error: &KubernetesError) -> Vec<String> {
     match error {
         KubernetesError::Request { status: None, .. } => {
-            Some("start the cluster's API server or the way to it (VPN, firewall)")
+            vec!["start the cluster's API server or the way to it (VPN, firewall)".to_owned()]
         }
-        KubernetesError::NotInTime { .. } => Some(
-            "mend what it waited for; where that only takes longer, `--timeout SECONDS` gives each wait more time",
-        ),
-        _ => None,
+        KubernetesError::NotInTime { state, .. } => {
+            let event = state
+                .event
+                .as_ref()
+                .map(|event| format!("the cluster warns: {event}"));
+            let runbook = state
+                .runbook
+                .as_ref()
+                .map(|path| format!("the runbook for this is {path}"));
+            let last = "mend what it waited for; where that only takes longer, `--timeout STAGE=TIME` gives it more time";
+            event
+                .into_iter()
+                .chain(state.remedy.clone())
+                .chain(runbook)
+                .chain(std::iter::once(last.to_owned()))
+                .collect()
+        }
+        _ => Vec::new(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The stage flux: the cluster is handed to Flux, and Flux has reconciled the commit that was published.
 
 use super::cluster::Workload;
-use super::{Bootstrap, StageError, drift};
+use super::{Bootstrap, Stage, StageError, drift};
 use crate::desired::Manifest;
 use crate::report::{Reporter, Task};
 use crate::surface::git::Published;
@@ -19,13 +19,18 @@ pub(super) async fn hand_over(
     let cluster = &workload.cluster;
     let release = &bootstrap.flux;
     let plan = workload::plan_components(cluster, release).await?;
-    let wait = bootstrap.wait("Flux's definitions", &task);
+    let wait = bootstrap.wait(Stage::Flux, "Flux's definitions", &task);
     let mut changes = workload::apply_components(cluster, &plan, &wait).await?;
     changes += give_source_secret(bootstrap, workload, &task).await?;
-    workload::wait_for_controllers(cluster, release, &bootstrap.wait("Flux's controllers", &task)).await?;
+    workload::wait_for_controllers(
+        cluster,
+        release,
+        &bootstrap.wait(Stage::Flux, "Flux's controllers", &task),
+    )
+    .await?;
     changes += workload::apply_sync(cluster, &bootstrap.desired.sync).await?;
     let commit = published.commit.to_string();
-    let wait = bootstrap.wait("the platform", &task);
+    let wait = bootstrap.wait(Stage::Flux, "the platform", &task);
     let mut sync = workload::wait_at(cluster, &commit, &wait).await?;
     let delivered: Vec<Manifest> = bootstrap.desired.delivered().collect();
     let drift = workload::plan_delivered(cluster, &delivered).await?;

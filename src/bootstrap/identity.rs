@@ -2,7 +2,7 @@
 
 use super::cluster::Workload;
 use super::preflight::Systems;
-use super::{Bootstrap, StageError, drift};
+use super::{Bootstrap, Stage, StageError, drift};
 use crate::desired::identity::ClientKind;
 use crate::kubernetes::{Ensure, Look, ObjectReference, Watched};
 use crate::report::{Reporter, Task};
@@ -138,9 +138,9 @@ async fn wait_for_namespace(
     let look = || async {
         Ok(match cluster.read(&reference).await? {
             Some(_) => Look::Done(()),
-            None => Look::Waiting(format!("{reference} is not there yet")),
+            None => Look::waiting(&reference, "is not there yet"),
         })
     };
-    let wait = bootstrap.wait(&reference.to_string(), task);
+    let wait = bootstrap.wait(Stage::Secrets, &reference.to_string(), task);
     Ok(cluster.wait(&wait, &[Watched::from(&reference)], look).await?)
 }

@@ -9,21 +9,24 @@ mod drift;
 mod error;
 mod flux;
 mod identity;
+mod limits;
 mod names;
 mod plan;
 mod preflight;
 mod proof;
 mod repository;
+mod runbooks;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use camino::Utf8PathBuf;
 use futures::future::BoxFuture;
 use jiff::civil::Date;
 
 pub use error::{BootstrapError, Stage, StageError};
+pub use limits::{Limits, NotALimit, STAGE_LIMIT, StageLimit};
 pub use plan::{API_VERSION as PLAN_API_VERSION, KIND as PLAN_KIND};
 pub use plan::{
     EnvironmentPlan, KnownAfter, Moved, PlannedChange, Surface, SurfacePlan, UnknownSurface, plan,
@@ -39,9 +42,6 @@ use crate::secret::Secret;
 use crate::surface::git::DesiredFiles;
 use crate::surface::workload::FluxRelease;
 use preflight::Systems;
-
-/// How long a stage may wait for the systems before it gives up.
-pub const STAGE_LIMIT: Duration = Duration::from_secs(20 * 60);
 
 /// Logs people in without their doing, where the environment has the means for it.
 pub trait PersonLogin: Send + Sync {
@@ -75,16 +75,17 @@ pub struct Bootstrap<'a> {
     /// Which checks count before anything is changed.
     pub checks: Chosen,
     /// How long each stage may take.
-    pub limit: Duration,
+    pub limits: Limits,
 }
 
 impl Bootstrap<'_> {
-    /// A wait for `what` with the limit of a stage.
-    fn wait<'task>(&self, what: &str, task: &'task Task<'task>) -> Wait<'task> {
+    /// A wait of `stage` for `what`.
+    fn wait<'task>(&'task self, stage: Stage, what: &str, task: &'task Task<'task>) -> Wait<'task> {
         Wait {
             what: what.to_owned(),
-            limit: self.limit,
+            limit: self.limits.of_stage(stage),
             task,
+            runbooks: self,
         }
     }
 }

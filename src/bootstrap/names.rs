@@ -2,7 +2,7 @@
 
 use super::cluster::Workload;
 use super::preflight::Systems;
-use super::{Bootstrap, StageError};
+use super::{Bootstrap, Stage, StageError};
 use crate::desired::dns::{RecordSet, RecordType};
 use crate::plan::Plan;
 use crate::report::{Reporter, Task};
@@ -18,7 +18,7 @@ pub(super) async fn point_at_gateway(
     reporter: &dyn Reporter,
 ) -> Result<usize, StageError> {
     let task = Task::start(reporter, "dns", "the wildcard record");
-    let wait = bootstrap.wait("the gateway's address", &task);
+    let wait = bootstrap.wait(Stage::Dns, "the gateway's address", &task);
     let holder = &bootstrap.desired.address_of;
     let address = workload::wait_for_address(&workload.cluster, holder, &wait).await?;
     let (plan, record) = plan_record(bootstrap, systems, address).await?;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use jiff::civil::Date;
 
 use super::cluster::Workload;
-use super::{Bootstrap, StageError};
+use super::{Bootstrap, Stage, StageError};
 use crate::config::{Declarations, Subject};
 use crate::kubernetes::Cluster;
 use crate::names::{AppName, Login};
@@ -82,7 +82,7 @@ pub(super) async fn prove(
             })?;
         let cluster =
             Cluster::as_bearer(workload.kubeconfig.expose(), "the cluster's kubeconfig", &token).await?;
-        let identity = accepted(&cluster, person, bootstrap.limit, &task).await?;
+        let identity = accepted(&cluster, person, bootstrap.limits.of_stage(Stage::Proof), &task).await?;
         let expected = format!("{}{}", crate::desired::OIDC_PREFIX, person.folded());
         if identity.username != expected {
             wrong.push(format!(

@@ -1,7 +1,7 @@
 //! The stage git: the rendered tree and the platform's files on the branch that Flux follows.
 
 use super::preflight::Systems;
-use super::{Bootstrap, StageError};
+use super::{Bootstrap, Stage, StageError};
 use crate::config::GitMode;
 use crate::report::{Reporter, Task};
 use crate::surface::git::{self, DesiredFile, DesiredFiles, Edited, Proposal, Published};
@@ -24,7 +24,7 @@ pub(super) async fn publish(
             let proposal = Proposal {
                 head: format!("lotse/{}", bootstrap.environment.name),
                 title: message,
-                limit: bootstrap.limit,
+                limit: bootstrap.limits.of_stage(Stage::Git),
                 task: &task,
             };
             systems.branch.propose(&files, &owned, &proposal).await?

@@ -1,7 +1,7 @@
 //! `lotse apply`: carries a plan out.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use camino::Utf8Path;
 use clap::Args;
@@ -13,7 +13,7 @@ use super::turn::Turn;
 use super::ui::{self, Style};
 use super::workspace::{Workspace, plural};
 use super::{CommandError, Exit, Kind, Settings, error};
-use crate::bootstrap::{self, Chosen, EnvironmentPlan, Outcome, PersonLogin, STAGE_LIMIT, Surface};
+use crate::bootstrap::{self, Chosen, EnvironmentPlan, Limits, Outcome, PersonLogin, StageLimit, Surface};
 use crate::config::Loaded;
 use crate::names::EnvironmentName;
 use crate::report::Reporter;
@@ -34,9 +34,9 @@ pub(super) struct ApplyArguments {
     /// Only this system (management, keycloak, git, workload, dns); may be given more than once
     #[arg(long, value_name = "SYSTEM")]
     target: Vec<Surface>,
-    /// Limit for each wait of a stage, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = STAGE_LIMIT.as_secs())]
-    timeout: u64,
+    /// How long waits may take, of one stage or of each (20m); may be given more than once: `10m`, `cluster=45m`
+    #[arg(long, value_name = "[STAGE=]TIME")]
+    timeout: Vec<StageLimit>,
     /// Go ahead without being asked
     #[arg(long, short)]
     yes: bool,
@@ -181,12 +181,11 @@ async fn carry_out(
     let logins = lab.as_ref().map(|lab| LabLogins { lab });
     let login = logins.as_ref().map(|logins| logins as &dyn PersonLogin);
     let declarations = &loaded.declarations;
-    let limit = Duration::from_secs(arguments.timeout);
     with_bootstrap(
         (workspace, settings),
         declarations,
         (lab.as_ref(), login),
-        (Chosen::default(), limit, reporter),
+        (Chosen::default(), Limits::of(&arguments.timeout), reporter),
         async |bootstrap| {
             let done = Box::pin(bootstrap::run(bootstrap, surfaces, reporter)).await;
             done.map_err(|failed| error::of_bootstrap(&failed, &command(arguments)))

@@ -14,7 +14,7 @@ use super::turn::Turn;
 use super::ui::{self, Style};
 use super::workspace::Workspace;
 use super::{CommandError, Exit, Kind, Settings};
-use crate::bootstrap::{self, CheckId, Chosen, Outcome, PersonLogin, STAGE_LIMIT};
+use crate::bootstrap::{self, CheckId, Chosen, Limits, Outcome, PersonLogin, StageLimit};
 use crate::causes;
 use crate::config::Loaded;
 use crate::desired::KUBECTL_CLIENT;
@@ -40,9 +40,9 @@ pub(super) struct BootstrapArguments {
     /// Name of the environment: a directory under `environments/`
     #[arg(value_name = "ENVIRONMENT")]
     environment: EnvironmentName,
-    /// Limit for each wait of a stage, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = STAGE_LIMIT.as_secs())]
-    timeout: u64,
+    /// How long waits may take, of one stage or of each (20m); may be given more than once: `10m`, `cluster=45m`
+    #[arg(long, value_name = "[STAGE=]TIME")]
+    timeout: Vec<StageLimit>,
     /// Go on in spite of this check of preflight (`lotse preflight` names them); may be given more than once
     #[arg(long, value_name = "CHECK")]
     skip: Vec<CheckId>,
@@ -146,7 +146,7 @@ async fn bring_up(
         (workspace, settings),
         declarations,
         (lab, login),
-        (checks, Duration::from_secs(arguments.timeout), reporter),
+        (checks, Limits::of(&arguments.timeout), reporter),
         async |bootstrap| {
             let done = Box::pin(bootstrap::run(bootstrap, &BTreeSet::new(), reporter)).await;
             done.map_err(|failed| {

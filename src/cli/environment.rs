@@ -2,11 +2,10 @@
 //! them.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::workspace::Workspace;
 use super::{CommandError, Kind, Settings};
-use crate::bootstrap::{Bootstrap, Chosen, PersonLogin};
+use crate::bootstrap::{Bootstrap, Chosen, Limits, PersonLogin};
 use crate::config::{Declarations, Loaded, MissingSettings};
 use crate::desired::Desired;
 use crate::lab::RunningLab;
@@ -72,7 +71,7 @@ pub(super) async fn with_bootstrap<T>(
     (workspace, settings): (&Workspace<'_>, &Settings),
     declarations: &Declarations,
     (lab, login): (Option<&RunningLab>, Option<&dyn PersonLogin>),
-    (checks, limit, reporter): (Chosen, Duration, &dyn Reporter),
+    (checks, limits, reporter): (Chosen, Limits, &dyn Reporter),
     work: impl AsyncFnOnce(&Bootstrap<'_>) -> Result<T, CommandError>,
 ) -> Result<T, CommandError> {
     let values = values(settings, lab)?;
@@ -95,7 +94,7 @@ pub(super) async fn with_bootstrap<T>(
         login,
         who: settings.who.clone(),
         checks,
-        limit,
+        limits,
     };
     work(&bootstrap).await
 }

@@ -122,7 +122,7 @@ pub(super) fn of_bootstrap(error: &BootstrapError, command: &str) -> CommandErro
     let told = CommandError::from_error(kind(&error.source), error);
     let told = match error.source.as_ref() {
         StageError::Preflight { failed, .. } => failed.iter().fold(told, with_check),
-        other => other.remedy().into_iter().fold(told, CommandError::hint),
+        other => other.advice().into_iter().fold(told, CommandError::hint),
     };
     let not_done = std::iter::once(format!("{} (failed)", error.stage))
         .chain(error.not_done().iter().map(ToString::to_string))
@@ -142,7 +142,7 @@ pub(super) fn of_plan(error: &BootstrapError) -> CommandError {
     let told = CommandError::from_error(kind(&error.source), error.source.as_ref());
     let told = match error.source.as_ref() {
         StageError::Preflight { failed, .. } => failed.iter().fold(told, with_check),
-        other => other.remedy().into_iter().fold(told, CommandError::hint),
+        other => other.advice().into_iter().fold(told, CommandError::hint),
     };
     told.hint("nothing was changed")
 }

@@ -11,7 +11,7 @@ use super::format::Format;
 use super::ui::{self, Style};
 use super::workspace::Workspace;
 use super::{CommandError, Exit, Settings, written};
-use crate::bootstrap::{self, Check, CheckId, CheckOutcome, Chosen, STAGE_LIMIT};
+use crate::bootstrap::{self, Check, CheckId, CheckOutcome, Chosen, Limits};
 use crate::names::EnvironmentName;
 
 /// Ask every system whether it can do its part in a bring-up, and change nothing
@@ -64,7 +64,7 @@ pub(super) async fn run(arguments: &PreflightArguments, settings: &Settings) -> 
         (&workspace, settings),
         &loaded.declarations,
         (lab.as_ref(), None),
-        (chosen, STAGE_LIMIT, reporter.as_ref()),
+        (chosen, Limits::default(), reporter.as_ref()),
         async |bootstrap| Ok(Box::pin(bootstrap::preflight(bootstrap, reporter.as_ref())).await),
     );
     let checks = tokio::select! {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::causes;
+use crate::report::Explanation;
 
 /// A failed request or an answer that can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +48,7 @@ pub enum KubernetesError {
         /// How long.
         limit: Duration,
         /// What the last look said.
-        state: String,
+        state: Box<Explanation>,
     },
     /// What was waited for won't come by waiting.
     #[error("{what} can't be reached: {reason}")]
@@ -117,7 +118,7 @@ mod tests {
         let error = KubernetesError::NotInTime {
             what: "Cluster/prod/prod Available".into(),
             limit: Duration::from_secs(1200),
-            state: "LabCluster/prod/prod-x: no address".into(),
+            state: Box::new("LabCluster/prod/prod-x: no address".into()),
         };
         assert_eq!(
             error.to_string(),

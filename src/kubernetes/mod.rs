@@ -10,6 +10,7 @@ mod error;
 mod manifests;
 mod read;
 mod reference;
+mod trail;
 mod wait;
 
 pub use apply::{ApplyOperation, Ensure, FIELD_MANAGER};
@@ -18,4 +19,5 @@ pub use connect::Cluster;
 pub use error::KubernetesError;
 pub use manifests::read_manifests;
 pub use reference::ObjectReference;
-pub use wait::{Look, Wait, Watched};
+pub use trail::Trail;
+pub use wait::{Look, Runbooks, Wait, Watched};

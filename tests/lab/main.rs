@@ -15,6 +15,7 @@ mod bring_up;
 mod charts;
 mod declared;
 mod drift;
+mod explanations;
 mod faults;
 mod gateways;
 mod kills;
@@ -113,7 +114,7 @@ const LOOKING: [(&str, LabTest); 18] = [
 ];
 
 /// What changes something in the lab and puts it back.
-const CHANGING: [(&str, LabTest); 31] = [
+const CHANGING: [(&str, LabTest); 34] = [
     (
         "a_second_run_has_nothing_to_do",
         realms::a_second_run_has_nothing_to_do,
@@ -216,6 +217,18 @@ const CHANGING: [(&str, LabTest); 31] = [
     (
         "a_commit_that_cannot_be_built_is_explained",
         declared::a_commit_that_cannot_be_built_is_explained,
+    ),
+    (
+        "a_deployment_is_followed_down_to_what_holds_it_up",
+        explanations::a_deployment_is_followed_down_to_what_holds_it_up,
+    ),
+    (
+        "a_cluster_is_followed_down_to_the_machine",
+        explanations::a_cluster_is_followed_down_to_the_machine,
+    ),
+    (
+        "a_bring_up_names_cause_remedy_and_runbook",
+        explanations::a_bring_up_names_cause_remedy_and_runbook,
     ),
     (
         "a_gateway_has_an_address_and_routes_know_where_they_lead",

@@ -14,7 +14,7 @@ use super::format::Format;
 use super::ui::{self, Style};
 use super::workspace::Workspace;
 use super::{CommandError, Exit, Kind, Settings, error, written};
-use crate::bootstrap::{self, Chosen, EnvironmentPlan, STAGE_LIMIT, Surface};
+use crate::bootstrap::{self, Chosen, EnvironmentPlan, Limits, Surface};
 use crate::config::Loaded;
 use crate::diag::did_you_mean;
 use crate::names::{AppName, EnvironmentName};
@@ -111,7 +111,7 @@ pub(super) async fn make(
         (workspace, settings),
         declarations,
         (lab.as_ref(), None),
-        (Chosen::default(), STAGE_LIMIT, reporter),
+        (Chosen::default(), Limits::default(), reporter),
         async |bootstrap| {
             let planned = Box::pin(bootstrap::plan(bootstrap, reporter)).await;
             planned.map_err(|failed| error::of_plan(&failed))

@@ -1,18 +1,25 @@
 //! Plain lines for logs and CI: a line when a task waits for something new, one when it ends.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::style::duration;
-use crate::report::{Event, Reporter, Unit};
+use crate::report::{Event, Explanation, Reporter, Unit};
 
 /// The least time between two lines of one task about its waiting, so that a log stays readable.
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
 
+/// A task that waits for the same says so again after this time, so that a log shows that it goes on.
+const SAID_AGAIN: Duration = Duration::from_secs(60);
+
+/// Only what has lasted so long gets advice: things that are on their way pass by themselves.
+pub(super) const PASSES_BY_ITSELF: Duration = Duration::from_secs(15);
+
 /// Column at which what a task says begins.
-const NAME_WIDTH: usize = 10;
+pub(super) const NAME_WIDTH: usize = 10;
 
 /// Column at which the time a task took begins.
 const TIME_COLUMN: usize = 68;
@@ -30,7 +37,8 @@ struct Shown<W> {
 struct TaskLines {
     started: Instant,
     last_line: Instant,
-    last_state: String,
+    last_state: Explanation,
+    is_advised: bool,
 }
 
 impl<W: Write> LineReporter<W> {
@@ -63,7 +71,8 @@ impl<W> Shown<W> {
                     TaskLines {
                         started: now,
                         last_line: now,
-                        last_state: what,
+                        last_state: what.into(),
+                        is_advised: false,
                     },
                 );
                 None
@@ -74,7 +83,7 @@ impl<W> Shown<W> {
                 done,
                 total,
                 unit,
-            } => self.waiting(&task, progress(done, total, unit), now),
+            } => self.waiting(&task, progress(done, total, unit).into(), now),
             Event::Finished { task, summary, took } => {
                 self.tasks.remove(&task);
                 Some(finished(&task, &summary, took))
@@ -84,23 +93,38 @@ impl<W> Shown<W> {
         }
     }
 
-    fn waiting(&mut self, task: &str, state: String, now: Instant) -> Option<String> {
+    fn waiting(&mut self, task: &str, state: Explanation, now: Instant) -> Option<String> {
         let lines = self.tasks.entry(task.to_owned()).or_insert_with(|| TaskLines {
             started: now,
             last_line: now,
-            last_state: String::new(),
+            last_state: Explanation::default(),
+            is_advised: false,
         });
-        if state == lines.last_state || now.duration_since(lines.last_line) < BETWEEN_LINES {
+        let is_same = state.tells_the_same(&lines.last_state);
+        let silent = now.duration_since(lines.last_line);
+        let advice = advice(&state);
+        let is_due = !is_same || silent >= SAID_AGAIN || (!advice.is_empty() && !lines.is_advised);
+        if !is_due || silent < BETWEEN_LINES {
             return None;
         }
         lines.last_line = now;
-        let line = format!(
-            "{task:NAME_WIDTH$} {state} ({})",
-            duration(now.duration_since(lines.started))
-        );
+        let taken = duration(now.duration_since(lines.started));
+        let mut text = format!("{task:NAME_WIDTH$} {state} ({taken})");
+        if !is_same || !lines.is_advised {
+            for line in &advice {
+                let _ = write!(text, "\n{:NAME_WIDTH$} {line}", "");
+            }
+        }
+        lines.is_advised = !advice.is_empty();
         lines.last_state = state;
-        Some(line)
+        Some(text)
     }
+}
+
+/// What to tell beyond the first line: nothing of what may pass by itself.
+pub(super) fn advice(state: &Explanation) -> Vec<String> {
+    let has_lasted = state.lasts.is_some_and(|lasts| lasts >= PASSES_BY_ITSELF);
+    if has_lasted { state.advice() } else { Vec::new() }
 }
 
 /// The line of a task that ended well, its time in a column of its own.
@@ -151,6 +175,39 @@ mod tests {
         assert!(
             line.starts_with("flux       Ready ") && line.ends_with("  1.2s"),
             "{line}"
+        );
+    }
+
+    #[test]
+    fn test_advice_comes_with_what_lasts_and_once() {
+        let mut shown = Shown {
+            output: (),
+            tasks: BTreeMap::new(),
+        };
+        let begun = Instant::now();
+        let at = |seconds: u64| begun + Duration::from_secs(seconds);
+        let state = |lasts: u64| Explanation {
+            path: vec!["Pod/web/a".into()],
+            reason: "no image".into(),
+            lasts: Some(Duration::from_secs(lasts)),
+            remedy: Some("build it".into()),
+            ..Explanation::default()
+        };
+        assert_eq!(shown.waiting("flux", state(0), begun), None);
+        let line = |shown: &mut Shown<()>, seconds: u64| shown.waiting("flux", state(seconds), at(seconds));
+        assert_eq!(
+            line(&mut shown, 10).unwrap(),
+            "flux       Pod/web/a: no image (for 10s) (10.0s)"
+        );
+        assert_eq!(line(&mut shown, 16), None, "too soon");
+        assert_eq!(
+            line(&mut shown, 21).unwrap(),
+            "flux       Pod/web/a: no image (for 21s) (21.0s)\n           help: build it"
+        );
+        assert_eq!(line(&mut shown, 50), None);
+        assert_eq!(
+            line(&mut shown, 82).unwrap(),
+            "flux       Pod/web/a: no image (for 1m 22s) (1m22s)"
         );
     }
 

@@ -29,7 +29,7 @@ impl Memory {
     fn waits(&self) -> Vec<String> {
         let events = self.0.lock().unwrap();
         let waits = events.iter().filter_map(|event| match event {
-            Event::Waiting { state, .. } => Some(state.clone()),
+            Event::Waiting { state, .. } => Some(state.to_string()),
             _ => None,
         });
         waits.collect()

@@ -203,7 +203,7 @@ impl<'run> Follower<'run> {
         let waiting = waiting_for(snapshot);
         if !self.has_left && waiting != self.told {
             if let Some(state) = &waiting {
-                self.task.waiting(state);
+                self.task.waiting(state.as_str());
             }
             self.told = waiting;
         }

@@ -40,6 +40,26 @@ pub const LAB: &str = "lab";
 /// Organisation at the lab's forge where none is named.
 const ORGANISATION: &str = "example";
 
+/// The platform's own runbooks: those of this repository.
+const PLATFORM_RUNBOOKS: [(&str, &str); 4] = [
+    (
+        "bring-up.md",
+        include_str!("../../../runbooks/platform/bring-up.md"),
+    ),
+    (
+        "cluster-not-ready.md",
+        include_str!("../../../runbooks/platform/cluster-not-ready.md"),
+    ),
+    (
+        "flux-not-ready.md",
+        include_str!("../../../runbooks/platform/flux-not-ready.md"),
+    ),
+    (
+        "no-address.md",
+        include_str!("../../../runbooks/platform/no-address.md"),
+    ),
+];
+
 /// A small server of pages that runs as anybody.
 const WELCOME_IMAGE: &str = "docker.io/nginxinc/nginx-unprivileged:1.29.1-alpine";
 
@@ -65,10 +85,9 @@ impl RepositoryDraft {
         filling.add("runbooks/issuer/outage.md", include_str!("issuer-outage.md.hbs"))?;
         let mut files = filling.into_files();
         files.extend(self.environment_files()?);
-        files.insert(
-            "runbooks/platform/bring-up.md".into(),
-            include_str!("../../../runbooks/platform/bring-up.md").to_owned(),
-        );
+        for (name, text) in PLATFORM_RUNBOOKS {
+            files.insert(format!("runbooks/platform/{name}").into(), text.to_owned());
+        }
         files.extend(welcome()?);
         Ok(files)
     }

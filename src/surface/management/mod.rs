@@ -7,7 +7,6 @@ mod cluster;
 mod error;
 mod lease;
 mod stack;
-mod trail;
 mod versions;
 
 pub use cluster::{kubeconfig, wait_for_cluster};

@@ -6,7 +6,8 @@ use serde_json::Value;
 use super::{ManagementError, Served};
 use crate::desired::Manifest;
 use crate::kubernetes::{
-    Cluster, Condition, KubernetesError, Look, ObjectReference, Wait, Watched, condition, conditions, is_true,
+    Cluster, Condition, KubernetesError, Look, ObjectReference, Trail, Wait, Watched, condition, conditions,
+    is_true,
 };
 
 /// What the operator says while it has not got what a release consists of.
@@ -40,12 +41,12 @@ async fn look(
     class: &ObjectReference,
 ) -> Result<Look<()>, KubernetesError> {
     let Some(observed) = management.read(stack).await? else {
-        return Ok(Look::Waiting(format!("{stack} is not there")));
+        return Ok(Look::waiting(stack, "is not there"));
     };
     for release in releases {
         let found = management.read(release).await?;
-        if let Some(reason) = unready_release(stack, &observed, release, found.as_ref()) {
-            return Ok(Look::Waiting(reason));
+        if let Some(trail) = unready_release(stack, &observed, release, found.as_ref()) {
+            return Ok(Look::Waiting(trail));
         }
     }
     let found = management.read(class).await?;
@@ -99,10 +100,10 @@ fn unready_release(
     observed_stack: &DynamicObject,
     release: &ObjectReference,
     observed: Option<&DynamicObject>,
-) -> Option<String> {
+) -> Option<Trail> {
     let Some(observed) = observed else {
         let told = not_true(observed_stack).unwrap_or_else(|| "the operator has not made it yet".to_owned());
-        return Some(format!("{stack}: no {release}: {told}"));
+        return Some(Trail::of(stack.clone(), format!("no {release}: {told}")));
     };
     if observed.data.pointer("/status/ready") == Some(&Value::Bool(true)) {
         return None;
@@ -114,19 +115,23 @@ fn unready_release(
     } else {
         ""
     };
-    Some(format!("{release}: {told}{advice}"))
+    Some(Trail::of(release.clone(), format!("{told}{advice}")))
 }
 
-fn unready_class(class: &ObjectReference, observed: Option<&DynamicObject>) -> Option<String> {
+fn unready_class(class: &ObjectReference, observed: Option<&DynamicObject>) -> Option<Trail> {
     let Some(observed) = observed else {
-        return Some(format!("{class} is not there, though its release is ready"));
+        return Some(Trail::of(
+            class.clone(),
+            "is not there, though its release is ready",
+        ));
     };
     if is_true(observed, "VariablesReady") {
         return None;
     }
-    let told = condition(observed, "VariablesReady").map(|condition| condition.explanation());
-    let told = told.unwrap_or_else(|| "its variables are not checked yet".to_owned());
-    Some(format!("{class}: {told}"))
+    Some(condition(observed, "VariablesReady").map_or_else(
+        || Trail::of(class.clone(), "its variables are not checked yet"),
+        |condition| Trail::by_condition(class.clone(), &condition),
+    ))
 }
 
 /// The first condition that is not `True`; the summary comes last, since it only repeats another.
@@ -141,6 +146,9 @@ fn not_true(object: &DynamicObject) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use jiff::Timestamp;
     use serde_json::json;
 
     use super::*;
@@ -192,18 +200,27 @@ mod tests {
             {"type": "Ready", "status": "False", "message": "summary"},
             {"type": "ClusterStackReleaseDownloaded", "status": "False", "message": "no such asset"},
         ]});
-        let told = unready_release(&stack, &object(&json!({})), &release, Some(&object(&status)));
-        assert_eq!(told.unwrap(), "ClusterStackRelease/lab-v1: no such asset");
+        let told = |status: &Value| {
+            let trail = unready_release(&stack, &object(&json!({})), &release, Some(&object(status)));
+            trail.map(|trail| {
+                trail
+                    .explanation(Timestamp::UNIX_EPOCH, Duration::ZERO)
+                    .to_string()
+            })
+        };
+        assert_eq!(
+            told(&status).unwrap(),
+            "ClusterStackRelease/lab-v1: no such asset"
+        );
         let status = json!({"conditions": [
             {"type": "ClusterStackReleaseDownloaded", "status": "False", "message": "assets not downloaded yet"},
         ]});
-        let told = unready_release(&stack, &object(&json!({})), &release, Some(&object(&status)));
-        assert!(told.unwrap().contains("`cluster.stack` in environment.yaml"));
-        let ready = object(&json!({"ready": true}));
-        assert_eq!(
-            unready_release(&stack, &object(&json!({})), &release, Some(&ready)),
-            None
+        assert!(
+            told(&status)
+                .unwrap()
+                .contains("`cluster.stack` in environment.yaml")
         );
+        assert_eq!(told(&json!({"ready": true})), None);
         assert!(unready_release(&stack, &object(&json!({})), &release, None).is_some());
     }
 }

@@ -16,7 +16,7 @@ pub async fn wait_for_address(
     let reference = &reference;
     let look = || async move {
         Ok(match cluster.read(reference).await? {
-            None => Look::Waiting(format!("{reference} is not there yet")),
+            None => Look::waiting(reference, "is not there yet"),
             Some(object) => look_at(reference, &object),
         })
     };
@@ -62,7 +62,7 @@ fn look_at_gateway(gateway: &ObjectReference, object: &DynamicObject) -> Look<St
         .and_then(|condition| condition["message"].as_str())
         .map(|message| format!(": {message}"))
         .unwrap_or_default();
-    Look::Waiting(format!("{gateway} has no address yet{why}"))
+    Look::waiting(gateway, format!("has no address yet{why}"))
 }
 
 fn list<'object>(object: &'object DynamicObject, pointer: &str) -> impl Iterator<Item = &'object Value> {
@@ -88,7 +88,7 @@ fn look_at_service(service: &ObjectReference, object: &DynamicObject) -> Look<St
     text("/status/loadBalancer/ingress/0/ip")
         .or_else(|| text("/status/loadBalancer/ingress/0/hostname"))
         .map_or_else(
-            || Look::Waiting(format!("{service} has no address from the load balancer yet")),
+            || Look::waiting(service, "has no address from the load balancer yet"),
             Look::Done,
         )
 }
@@ -141,7 +141,7 @@ mod tests {
             {"type": "Accepted", "status": "True", "message": "fine"},
             {"type": "Programmed", "status": "False", "message": "no load balancer"},
         ]});
-        let wanted = "Gateway/gateway has no address yet: no load balancer";
-        assert_eq!(look(refused), Look::Waiting(wanted.into()));
+        let wanted = "has no address yet: no load balancer";
+        assert_eq!(look(refused), Look::waiting(&gateway, wanted));
     }
 }

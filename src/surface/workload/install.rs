@@ -109,7 +109,7 @@ async fn wait_until_established(
         for definition in definitions {
             let object = cluster.read(definition).await?;
             if !object.is_some_and(|object| is_true(&object, "Established")) {
-                return Ok(Look::Waiting(format!("{definition} is not established yet")));
+                return Ok(Look::waiting(definition, "is not established yet"));
             }
         }
         Ok(Look::Done(()))
@@ -121,16 +121,10 @@ async fn look_at_controllers(cluster: &Cluster, names: &[&str]) -> Result<Look<(
     for name in names {
         let reference = ObjectReference::new("apps/v1", "Deployment", name).in_namespace(FLUX_NAMESPACE);
         let Some(deployment) = cluster.read(&reference).await? else {
-            return Ok(Look::Waiting(format!("{reference} is not there")));
+            return Ok(Look::waiting(&reference, "is not there"));
         };
         if let Some(reason) = unready(&deployment) {
-            let pods = cluster
-                .list("v1", "Pod", Some(FLUX_NAMESPACE), &format!("app={name}"))
-                .await?;
-            let deeper = pods.iter().find_map(unready_pod);
-            return Ok(Look::Waiting(
-                deeper.unwrap_or_else(|| format!("{reference}: {reason}")),
-            ));
+            return Ok(Look::waiting(&reference, reason));
         }
     }
     Ok(Look::Done(()))
@@ -166,29 +160,6 @@ fn unready(deployment: &DynamicObject) -> Option<String> {
     ))
 }
 
-/// Why a Pod is not ready, if it says so.
-fn unready_pod(pod: &DynamicObject) -> Option<String> {
-    let name = ObjectReference::from(pod);
-    let waiting = pod
-        .data
-        .pointer("/status/containerStatuses")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .find_map(|status| status.pointer("/state/waiting"));
-    if let Some(waiting) = waiting {
-        let text = |key: &str| waiting.get(key).and_then(Value::as_str).unwrap_or_default();
-        return Some(
-            format!("{name}: {} {}", text("reason"), text("message"))
-                .trim_end()
-                .to_owned(),
-        );
-    }
-    condition(pod, "PodScheduled")
-        .filter(|condition| !condition.is_true())
-        .map(|condition| format!("{name}: {}", condition.explanation()))
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -214,22 +185,5 @@ mod tests {
             "0 of 1 replicas available"
         );
         assert!(unready(&deployment(2, 1, 1)).is_some());
-    }
-
-    #[test]
-    fn test_pod_tells_why_it_waits() {
-        let pod = object(json!({
-            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "namespace": "n"},
-            "status": {"containerStatuses": [{"state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}]},
-        }));
-        assert_eq!(
-            unready_pod(&pod).unwrap(),
-            "Pod/n/a: ImagePullBackOff no such image"
-        );
-        let pod = object(json!({
-            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "namespace": "n"},
-            "status": {"conditions": [{"type": "PodScheduled", "status": "False", "message": "no nodes available"}]},
-        }));
-        assert_eq!(unready_pod(&pod).unwrap(), "Pod/n/a: no nodes available");
     }
 }

@@ -6,7 +6,7 @@ use kube::api::DynamicObject;
 use super::ready::{self, State, Sync};
 use super::{FLUX_MANAGER, WorkloadError};
 use crate::desired::Manifest;
-use crate::kubernetes::{ApplyOperation, Cluster, Look, ObjectReference, Wait};
+use crate::kubernetes::{ApplyOperation, Cluster, Look, ObjectReference, Trail, Wait};
 use crate::plan::Plan;
 
 /// Where a Flux controller says which request it has answered.
@@ -38,7 +38,7 @@ pub async fn have_put_back(
     let look = || async {
         let state = State::read(cluster).await?;
         Ok(match unanswered(&state, &root, &request) {
-            Some(reason) => Look::Waiting(reason),
+            Some(trail) => Look::Waiting(trail),
             None => ready::judge_root(&state, commit),
         })
     };
@@ -47,7 +47,7 @@ pub async fn have_put_back(
     let look = || async {
         let state = State::read(cluster).await?;
         Ok(match unanswered(&state, &others, &request) {
-            Some(reason) => Look::Waiting(reason),
+            Some(trail) => Look::Waiting(trail),
             None => ready::judge(&state, commit),
         })
     };
@@ -81,7 +81,7 @@ async fn ask(
 }
 
 /// Who of those that were `asked` has not answered yet. One that was made anew meanwhile does not know of the request.
-fn unanswered(state: &State, asked: &[ObjectReference], request: &str) -> Option<String> {
+fn unanswered(state: &State, asked: &[ObjectReference], request: &str) -> Option<Trail> {
     let is_open = |object: &&DynamicObject| {
         let annotations = object.metadata.annotations.as_ref();
         let was_asked = annotations
@@ -96,5 +96,5 @@ fn unanswered(state: &State, asked: &[ObjectReference], request: &str) -> Option
         .map(ObjectReference::from);
     let mut open = open.filter(|reference| asked.contains(reference));
     open.next()
-        .map(|first| format!("{first} puts back what was changed"))
+        .map(|first| Trail::of(first, "puts back what was changed"))
 }

@@ -6,18 +6,13 @@ use serde_json::Value;
 
 use super::{FLUX_NAMESPACE, FLUX_SOURCE, WorkloadError, revision};
 use crate::kubernetes::{
-    Cluster, Condition, KubernetesError, Look, ObjectReference, Wait, Watched, condition, is_true,
+    Cluster, KubernetesError, Look, ObjectReference, Trail, Wait, Watched, condition, is_true,
 };
 
 const SOURCE_API: &str = "source.toolkit.fluxcd.io/v1";
 const KUSTOMIZE_API: &str = "kustomize.toolkit.fluxcd.io/v1";
 const HELM_API: &str = "helm.toolkit.fluxcd.io/v2";
 const APPS_API: &str = "apps/v1";
-/// Flux's labels that say which Kustomization an object comes from.
-const DELIVERED_BY: [&str; 2] = [
-    "kustomize.toolkit.fluxcd.io/name",
-    "kustomize.toolkit.fluxcd.io/namespace",
-];
 /// Asks a Flux controller to reconcile now rather than at its interval.
 pub(super) const REQUESTED: &str = "reconcile.fluxcd.io/requestedAt";
 /// A Kustomization in this state at the wanted commit stays in it until the next commit.
@@ -61,9 +56,6 @@ pub(super) struct State {
     source: Option<DynamicObject>,
     pub(super) kustomizations: Vec<DynamicObject>,
     releases: Vec<DynamicObject>,
-    /// Deployments of Kustomizations that are not available: what a Kustomization waits for. Read only while a
-    /// Kustomization is not ready.
-    unavailable: Vec<DynamicObject>,
 }
 
 impl State {
@@ -71,33 +63,11 @@ impl State {
         let mut kustomizations = cluster.list(KUSTOMIZE_API, "Kustomization", None, "").await?;
         kustomizations.retain(is_of_our_source);
         let delivered = format!("kustomize.toolkit.fluxcd.io/namespace={FLUX_NAMESPACE}");
-        let mut unavailable = Vec::new();
-        if kustomizations.iter().any(|object| !is_true(object, "Ready")) {
-            let [name, _] = DELIVERED_BY;
-            unavailable = cluster.list(APPS_API, "Deployment", None, name).await?;
-            unavailable.retain(|object| !is_true(object, "Available"));
-        }
         Ok(Self {
             source: cluster.read(&source_reference()).await?,
             kustomizations,
             releases: cluster.list(HELM_API, "HelmRelease", None, &delivered).await?,
-            unavailable,
         })
-    }
-
-    /// The Deployment that a Kustomization waits for, and why it is not available.
-    fn awaited_by(&self, kustomization: &DynamicObject) -> Option<String> {
-        let (name, namespace) = (&kustomization.metadata.name, &kustomization.metadata.namespace);
-        let deployment = self.unavailable.iter().find(|deployment| {
-            let label = |key: &str| deployment.metadata.labels.as_ref()?.get(key).cloned();
-            [name, namespace] == [&label(DELIVERED_BY[0]), &label(DELIVERED_BY[1])]
-        })?;
-        // Why no pod is made says more than that there are too few.
-        let told = condition(deployment, "ReplicaFailure")
-            .filter(Condition::is_true)
-            .or_else(|| condition(deployment, "Available"))
-            .map_or_else(|| "it is new".to_owned(), |condition| condition.explanation());
-        Some(format!("{}: {told}", ObjectReference::from(deployment)))
     }
 
     fn root(&self) -> Option<&DynamicObject> {
@@ -160,10 +130,10 @@ fn stale<'state>(state: &'state State, commit: &str) -> Vec<&'state DynamicObjec
 /// Source, root, the other Kustomizations, Helm releases: the first that is not there yet is told.
 pub(super) fn judge(state: &State, commit: &str) -> Look<Sync> {
     let Some(source) = &state.source else {
-        return Look::Waiting(format!("{} is not there yet", source_reference()));
+        return Look::waiting(&source_reference(), "is not there yet");
     };
     let Some(root) = state.root() else {
-        return Look::Waiting(root_is_missing());
+        return root_is_missing();
     };
     let mut others: Vec<&DynamicObject> = state
         .kustomizations
@@ -186,17 +156,17 @@ pub(super) fn judge(state: &State, commit: &str) -> Look<Sync> {
     }
     let mut failures = Vec::new();
     let verdicts = std::iter::once(judge_source(source, commit))
-        .chain(std::iter::once(judge_kustomization(state, root, commit)))
+        .chain(std::iter::once(judge_kustomization(root, commit)))
         .chain(
             others
                 .into_iter()
-                .map(|object| judge_kustomization(state, object, commit)),
+                .map(|object| judge_kustomization(object, commit)),
         )
         .chain(state.releases.iter().map(judge_release));
     for verdict in verdicts {
         match verdict {
             Look::Done(()) => {}
-            Look::Waiting(reason) => failures.push(reason),
+            Look::Waiting(trail) => failures.push(trail),
             Look::Hopeless(reason) => return Look::Hopeless(reason),
         }
     }
@@ -210,14 +180,14 @@ pub(super) fn judge(state: &State, commit: &str) -> Look<Sync> {
 
 /// The root alone.
 pub(super) fn judge_root(state: &State, commit: &str) -> Look<()> {
-    state.root().map_or_else(
-        || Look::Waiting(root_is_missing()),
-        |root| judge_kustomization(state, root, commit),
-    )
+    state
+        .root()
+        .map_or_else(root_is_missing, |root| judge_kustomization(root, commit))
 }
 
-fn root_is_missing() -> String {
-    format!("Kustomization/{FLUX_NAMESPACE}/{FLUX_SOURCE} is not there yet")
+fn root_is_missing<T>() -> Look<T> {
+    let root = ObjectReference::new(KUSTOMIZE_API, "Kustomization", FLUX_SOURCE).in_namespace(FLUX_NAMESPACE);
+    Look::waiting(&root, "is not there yet")
 }
 
 fn is_suspended(object: &DynamicObject) -> bool {
@@ -230,19 +200,18 @@ fn judge_source(source: &DynamicObject, commit: &str) -> Look<()> {
     if revision::is_at(at, commit) && is_true(source, "Ready") {
         return Look::Done(());
     }
-    Look::Waiting(
-        match condition(source, "Ready").filter(|condition| !condition.is_true()) {
-            Some(condition) => format!("{reference}: {}", condition.explanation()),
-            None => format!(
-                "{reference} is at {}, not at {}",
-                revision::short(at),
-                revision::short(Some(commit))
-            ),
-        },
-    )
+    match condition(source, "Ready").filter(|condition| !condition.is_true()) {
+        Some(condition) => Look::Waiting(Trail::by_condition(reference, &condition)),
+        None => is_elsewhere(&reference, at, commit),
+    }
 }
 
-fn judge_kustomization(state: &State, object: &DynamicObject, commit: &str) -> Look<()> {
+fn is_elsewhere(object: &ObjectReference, at: Option<&str>, commit: &str) -> Look<()> {
+    let (at, wanted) = (revision::short(at), revision::short(Some(commit)));
+    Look::waiting(object, format!("is at {at}, not at {wanted}"))
+}
+
+fn judge_kustomization(object: &DynamicObject, commit: &str) -> Look<()> {
     let reference = ObjectReference::from(object);
     let at = text(object, "/status/lastAppliedRevision");
     let seen = object
@@ -254,34 +223,28 @@ fn judge_kustomization(state: &State, object: &DynamicObject, commit: &str) -> L
         return Look::Done(());
     }
     let Some(condition) = condition(object, "Ready").filter(|condition| !condition.is_true()) else {
-        return Look::Waiting(format!(
-            "{reference} is at {}, not at {}",
-            revision::short(at),
-            revision::short(Some(commit))
-        ));
+        return is_elsewhere(&reference, at, commit);
     };
-    let told = format!("{reference}: {}", condition.explanation());
     let tried = text(object, "/status/lastAttemptedRevision");
     if condition.reason == WONT_BUILD && is_seen && revision::is_at(tried, commit) {
-        return Look::Hopeless(told);
+        return Look::Hopeless(format!("{reference}: {}", condition.explanation()));
     }
-    Look::Waiting(match state.awaited_by(object) {
-        Some(deployment) => format!("{reference} > {deployment}"),
-        None => told,
-    })
+    Look::Waiting(Trail::by_condition(reference, &condition))
 }
 
 fn judge_release(object: &DynamicObject) -> Look<()> {
     let reference = ObjectReference::from(object);
     match condition(object, "Ready") {
         Some(_) if is_true(object, "Ready") => Look::Done(()),
-        Some(condition) => Look::Waiting(format!("{reference}: {}", condition.explanation())),
-        None => Look::Waiting(format!("{reference} was not seen yet by helm-controller")),
+        Some(condition) => Look::Waiting(Trail::by_condition(reference, &condition)),
+        None => Look::waiting(&reference, "was not seen yet by helm-controller"),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use serde_json::json;
 
     use super::*;
@@ -319,6 +282,15 @@ mod tests {
         }))
     }
 
+    fn told<T: std::fmt::Debug>(look: Look<T>) -> String {
+        match look {
+            Look::Waiting(trail) => trail
+                .explanation(Timestamp::UNIX_EPOCH, Duration::ZERO)
+                .to_string(),
+            other => panic!("{other:?}"),
+        }
+    }
+
     fn state(kustomizations: Vec<DynamicObject>) -> State {
         State {
             source: Some(source(COMMIT)),
@@ -336,8 +308,8 @@ mod tests {
             Look::Done(Sync { ready: 2 })
         );
         assert_eq!(
-            judge(&state(vec![app("0000000aaaa"), root()]), COMMIT),
-            Look::Waiting("Kustomization/flux-system/website is at 0000000, not at a3f21c9".into())
+            told(judge(&state(vec![app("0000000aaaa"), root()]), COMMIT)),
+            "Kustomization/flux-system/website: is at 0000000, not at a3f21c9"
         );
         assert!(matches!(
             judge(&state(vec![app(COMMIT)]), COMMIT),
@@ -361,29 +333,9 @@ mod tests {
                 COMMIT,
             )
         };
-        let told = "Kustomization/flux-system/flux-system: Deployment/web: no".to_owned();
-        assert_eq!(failing("HealthCheckFailed"), Look::Waiting(told.clone()));
-        assert_eq!(failing("BuildFailed"), Look::Hopeless(told));
-    }
-
-    #[test]
-    fn test_what_a_kustomization_waits_for_is_named() {
-        let mut state = state(vec![kustomization("flux-system", "0", "Unknown", "Progressing")]);
-        state.unavailable = vec![object(json!({
-            "apiVersion": APPS_API, "kind": "Deployment",
-            "metadata": {"name": "web", "namespace": "website", "labels": {
-                "kustomize.toolkit.fluxcd.io/name": "flux-system",
-                "kustomize.toolkit.fluxcd.io/namespace": "flux-system",
-            }},
-            "status": {"conditions": [
-                {"type": "Available", "status": "False", "message": "too few"},
-                {"type": "ReplicaFailure", "status": "True", "message": "pods are forbidden"},
-            ]},
-        }))];
-        let told = "Kustomization/flux-system/flux-system > Deployment/website/web: pods are forbidden";
-        assert_eq!(judge(&state, COMMIT), Look::Waiting(told.into()));
-        state.kustomizations[0].metadata.name = Some("other".into());
-        assert_eq!(state.awaited_by(&state.kustomizations[0]), None);
+        let wanted = "Kustomization/flux-system/flux-system: Deployment/web: no";
+        assert_eq!(told(failing("HealthCheckFailed")), wanted);
+        assert_eq!(failing("BuildFailed"), Look::Hopeless(wanted.into()));
     }
 
     #[test]
@@ -392,8 +344,8 @@ mod tests {
         let failing = kustomization("b", "0", "False", "HealthCheckFailed");
         let root = kustomization("flux-system", COMMIT, "True", "ReconciliationSucceeded");
         assert_eq!(
-            judge(&state(vec![dependent, failing, root]), COMMIT),
-            Look::Waiting("Kustomization/flux-system/b: Deployment/web: no".into())
+            told(judge(&state(vec![dependent, failing, root]), COMMIT)),
+            "Kustomization/flux-system/b: Deployment/web: no"
         );
     }
 

@@ -2,10 +2,14 @@
 //!
 //! Rooms that wait or work for a while take a [`Reporter`]; only `cli` knows how to draw one.
 
+mod explanation;
+
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+
+pub use explanation::Explanation;
 
 /// One thing told about a task. Tasks are named by the stage or component they belong to (`flux`, `etcd`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,8 +26,8 @@ pub enum Event {
     Waiting {
         /// Name of the task.
         task: String,
-        /// One sentence: the deepest object that is not ready, and its message.
-        state: String,
+        /// The deepest object that is not ready, and what it says.
+        state: Explanation,
     },
     /// How far a countable piece of work is.
     Progress {
@@ -135,7 +139,7 @@ impl<'reporter> Task<'reporter> {
     }
 
     /// Tells what the task waits for.
-    pub fn waiting(&self, state: impl Into<String>) {
+    pub fn waiting(&self, state: impl Into<Explanation>) {
         self.reporter.report(Event::Waiting {
             task: self.name.clone(),
             state: state.into(),
