@@ -5,7 +5,7 @@
 //!
 //! | floor | rooms | what they know |
 //! |---|---|---|
-//! | 0 | [`names`], [`secret`], [`diag`], [`report`], [`causes`], [`parallel`] | words, secrets, diagnostics, progress, errors, threads; no I/O |
+//! | 0 | [`names`], [`secret`], [`age`], [`diag`], [`report`], [`causes`], [`parallel`] | words, secrets, keys, diagnostics, progress, errors, threads; no I/O |
 //! | 1 | [`config`] | YAML, spans, validated declarations |
 //! | 2 | [`desired`], [`render`], [`skeleton`] | what should be, and how it is written down; first files |
 //! | 3 | [`plan`] | what separates the desired from the observed |
@@ -13,6 +13,7 @@
 //! | 5 | [`bootstrap`] | the ordered stages |
 //! | 6 | [`lab`], [`cli`] | the embedded environment; the terminal |
 
+pub mod age;
 pub mod bootstrap;
 pub mod causes;
 pub mod cli;

@@ -301,7 +301,7 @@ fn commands(line: &str) -> Vec<Vec<String>> {
             continue;
         }
         let end = rest
-            .find(|end: char| "`|>);&#\"".contains(end))
+            .find(|end: char| "`|<>);&#\"".contains(end))
             .unwrap_or(rest.len());
         let words = std::iter::once("lotse".to_owned()).chain(words(&rest[..end]));
         found.push(words.collect());

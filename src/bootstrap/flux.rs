@@ -1,8 +1,10 @@
 //! The stage flux: the cluster is handed to Flux, and Flux has reconciled the commit that was published.
 
 use super::cluster::Workload;
+use super::preflight::Systems;
 use super::{Bootstrap, Stage, StageError, drift};
 use crate::desired::Manifest;
+use crate::kubernetes::Ensure;
 use crate::report::{Reporter, Task};
 use crate::surface::git::Published;
 use crate::surface::workload::{self, SourceSecret};
@@ -11,7 +13,7 @@ use crate::surface::workload::{self, SourceSecret};
 /// changed.
 pub(super) async fn hand_over(
     bootstrap: &Bootstrap<'_>,
-    workload: &Workload,
+    (systems, workload): (&Systems, &Workload),
     published: &Published,
     reporter: &dyn Reporter,
 ) -> Result<usize, StageError> {
@@ -22,6 +24,7 @@ pub(super) async fn hand_over(
     let wait = bootstrap.wait(Stage::Flux, "Flux's definitions", &task);
     let mut changes = workload::apply_components(cluster, &plan, &wait).await?;
     changes += give_source_secret(bootstrap, workload, &task).await?;
+    changes += give_decryption_key(bootstrap, systems, workload).await?;
     workload::wait_for_controllers(
         cluster,
         release,
@@ -49,6 +52,20 @@ pub(super) async fn hand_over(
         published.commit.short()
     ));
     Ok(changes)
+}
+
+/// Before the first sync: what is encrypted would fail otherwise.
+async fn give_decryption_key(
+    bootstrap: &Bootstrap<'_>,
+    systems: &Systems,
+    workload: &Workload,
+) -> Result<usize, StageError> {
+    let Some(identity) = &systems.identity else {
+        return Ok(0);
+    };
+    let secret = workload::decryption_secret(&bootstrap.environment.name, identity);
+    let ensured = workload.cluster.apply(&secret).await?;
+    Ok(usize::from(ensured != Ensure::NotNeeded))
 }
 
 /// Flux reads the repository with the environment's own credentials; a secret that is there already stays.

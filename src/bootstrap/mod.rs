@@ -189,7 +189,7 @@ async fn stages(
         .await?;
 
     // Flux is Ready only when applications have started, and those with a login start only with their secret.
-    let flux = flux::hand_over(bootstrap, &workload, &published, reporter);
+    let flux = flux::hand_over(bootstrap, (systems, &workload), &published, reporter);
     let secrets = identity::carry_secrets(bootstrap, systems, &workload, reporter);
     tokio::try_join!(
         progress.of(Stage::Flux, flux, |changes| *changes),
@@ -247,7 +247,7 @@ async fn some_stages(
                 .map_err(|error| (Stage::Cluster, error))?,
         };
         if has(Surface::Workload) {
-            let flux = flux::hand_over(bootstrap, &workload, &published, reporter);
+            let flux = flux::hand_over(bootstrap, (systems, &workload), &published, reporter);
             let secrets = identity::carry_secrets(bootstrap, systems, &workload, reporter);
             tokio::try_join!(
                 progress.of(Stage::Flux, flux, |changes| *changes),

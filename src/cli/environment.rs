@@ -8,6 +8,7 @@ use super::{CommandError, Kind, Settings};
 use crate::bootstrap::{Bootstrap, Chosen, Limits, PersonLogin};
 use crate::config::{Declarations, Loaded, MissingSettings};
 use crate::desired::Desired;
+use crate::kubernetes::Cluster;
 use crate::lab::RunningLab;
 use crate::lab::launch;
 use crate::names::EnvironmentName;
@@ -97,6 +98,25 @@ pub(super) async fn with_bootstrap<T>(
         limits,
     };
     work(&bootstrap).await
+}
+
+/// The management cluster of an environment.
+pub(super) async fn management(
+    loaded: &Loaded,
+    settings: &Settings,
+    lab: Option<&RunningLab>,
+) -> Result<Cluster, CommandError> {
+    let environment = &loaded.declarations.environment;
+    let resolved = environment
+        .resolve(&values(settings, lab)?)
+        .map_err(|missing| missing_settings(&missing, &environment.name))?;
+    let path = resolved.management.kubeconfig.as_deref().map(Into::into);
+    Cluster::from_settings(path, Some(&resolved.management.context))
+        .await
+        .map_err(|error| {
+            CommandError::from_error(Kind::Failed, &error)
+                .hint("management.kubeconfig and management.context in environment.yaml say where it is")
+        })
 }
 
 /// Values of the settings that declarations name: the program's environment, and what the lab adds.

@@ -19,6 +19,7 @@ mod plan;
 mod preflight;
 pub mod render;
 pub mod schema;
+mod secrets;
 mod settings;
 mod turn;
 mod ui;
@@ -70,6 +71,7 @@ enum Command {
     Apply(apply::ApplyArguments),
     App(app::AppArguments),
     People(people::PeopleArguments),
+    Secrets(secrets::SecretsArguments),
     Check(check::CheckArgs),
     Render(render::RenderArgs),
     Explain(explain::ExplainArgs),
@@ -185,6 +187,10 @@ async fn run(command: Command, settings: &Settings) -> Result<Exit, CommandError
             other => other.map_err(|error| CommandError::from_error(Kind::Failed, &error)),
         },
         Command::People(arguments) => people::run(&arguments, &workspace),
+        Command::Secrets(arguments) => tokio::select! {
+            ended = secrets::run(&arguments, settings) => ended,
+            () = settings.interrupted.cancelled() => Err(CommandError::interrupted()),
+        },
         Command::Init(arguments) => init::run(&arguments, settings),
         Command::App(arguments) => tokio::select! {
             ended = app::run(&arguments, &workspace) => ended,

@@ -76,6 +76,14 @@ impl<'root> Workspace<'root> {
         })
     }
 
+    /// Loads the declarations of `environment` alone, whatever is wrong with manifests; shows what is wrong with them.
+    pub(super) fn open_declared(&self, environment: &EnvironmentName) -> Result<Loaded, CommandError> {
+        config::load_declared(self.root, environment, self.today).map_err(|problems| {
+            drop(self.show(&problems.diagnostics, &problems.sources, &mut io::stderr()));
+            CommandError::shown(Kind::Declarations)
+        })
+    }
+
     /// The files that a bring-up publishes, and the paths that are ours in the repository. A lab's repository starts
     /// empty and gets the checkout's declarations too; elsewhere they come from the repository itself.
     pub(super) fn publication(

@@ -10,7 +10,10 @@ use camino::Utf8PathBuf;
 use serde_json::{Map, Value};
 
 use super::setting::{Convert, MissingSettings, Placeholders, SecretSetting, Setting, Values};
-use crate::names::{AppName, ClusterName, DomainName, EnvironmentName, LabName, Login, NamespaceName};
+use crate::age::Recipient;
+use crate::names::{
+    AppName, ClusterName, DomainName, EnvironmentName, LabName, Login, NamespaceName, TeamName,
+};
 use crate::secret::Secret;
 
 /// One cluster and everything it stands on.
@@ -40,7 +43,7 @@ pub struct Environment<Text = Setting, Key = SecretSetting> {
     /// balancer.
     pub gateway: Option<Gateway>,
     /// Encrypted files in the repository.
-    pub encryption: Option<Encryption>,
+    pub encryption: Option<Encryption<Key>>,
     /// Applications that may create cluster-scoped objects.
     pub cluster_wide: Vec<AppName>,
     /// Applications of this cluster, in the order of the file.
@@ -64,9 +67,13 @@ pub struct Gateway {
 
 /// SOPS encryption of files in the repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Encryption {
-    /// age recipients (`age1...`); the cluster's own is among them.
-    pub age: Vec<String>,
+pub struct Encryption<Key = SecretSetting> {
+    /// The cluster's own recipient: Flux opens what is encrypted to it.
+    pub recipient: Recipient,
+    /// The identity that belongs to it. Where it is not given, the management cluster keeps it.
+    pub identity: Option<Key>,
+    /// Teams whose members can decrypt as well, those of them that have a recipient in `people.yaml`.
+    pub teams: Vec<TeamName>,
 }
 
 /// How to reach the management cluster.
@@ -327,9 +334,19 @@ impl Environment {
             dns: self.dns.convert(to),
             roles: self.roles.clone(),
             gateway: self.gateway.clone(),
-            encryption: self.encryption.clone(),
+            encryption: self.encryption.as_ref().map(|encryption| encryption.convert(to)),
             cluster_wide: self.cluster_wide.clone(),
             apps: self.apps.clone(),
+        }
+    }
+}
+
+impl Encryption {
+    fn convert<Text, Key>(&self, to: &mut impl Convert<Text, Key>) -> Encryption<Key> {
+        Encryption {
+            recipient: self.recipient.clone(),
+            identity: self.identity.as_ref().map(|identity| to.key(identity)),
+            teams: self.teams.clone(),
         }
     }
 }

@@ -17,6 +17,7 @@ mod quantity;
 mod read;
 pub mod roster;
 mod schema;
+mod sealed;
 mod setting;
 mod slip;
 mod source;
@@ -32,7 +33,7 @@ pub use environment::{
     TsigAlgorithm, TsigKey, WorkerGroup,
 };
 pub use load::{
-    Declarations, Loaded, Problems, app_folders, environments, load, load_files, load_people,
+    Declarations, Loaded, Problems, app_folders, environments, load, load_declared, load_files, load_people,
     misnamed_environments, rivals,
 };
 pub use manifests::{ManifestOutline, manifest_outlines};
@@ -40,6 +41,7 @@ pub use mend::{lists_app, scalar, with_app};
 pub use network::{Network, NetworkPeer, NetworkRule};
 pub use people::{People, Person, Team};
 pub use schema::DeclarationKind;
+pub use sealed::{Reader, is_sealed, readers, sealed_to, without_key};
 pub use setting::{EnvName, MissingSettings, SecretSetting, Setting};
 pub use source::{
     Chart, ChartValues, GitFolder, GitReference, Helm, OciFolder, OciReference, Source, Upstream,

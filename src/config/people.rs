@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::age::Recipient;
 use crate::names::{Login, TeamName};
 
 /// Everybody who can have access.
@@ -24,6 +25,8 @@ pub struct Person {
     ///
     /// `None` until somebody has looked it up: no account is prepared for the person before.
     pub id: Option<u64>,
+    /// Whom files are encrypted to that the person can open.
+    pub age: Option<Recipient>,
 }
 
 /// One team: a team of the organisation at the forge, a group of the realm.

@@ -131,6 +131,7 @@ impl Roster {
                 name: member.name.trim().to_owned(),
                 login: login.clone(),
                 id: None,
+                age: None,
             };
             persons.insert(login.folded(), person);
         }
@@ -201,6 +202,7 @@ fn members(before: &People, teams: &[Team], known: &BTreeMap<String, Person>) ->
             let person = known.get(login).or(earlier)?;
             Some(Person {
                 id: earlier.and_then(|earlier| earlier.id),
+                age: earlier.and_then(|earlier| earlier.age.clone()),
                 ..person.clone()
             })
         })
@@ -315,7 +317,9 @@ fn member_line(person: &Person) -> String {
         .id
         .map_or_else(|| "unknown".to_owned(), |id| id.to_string());
     let (name, login) = (prose(&person.name), mend::scalar(person.login.as_str()));
-    format!("  - {{name: {name}, login: {login}, id: {id}}}\n")
+    let age = person.age.as_ref();
+    let age = age.map(|age| format!(", age: {age}")).unwrap_or_default();
+    format!("  - {{name: {name}, login: {login}, id: {id}{age}}}\n")
 }
 
 fn team_lines(team: &Team) -> String {
@@ -350,6 +354,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::age::Identity;
     use crate::config::read::{self, Findings};
     use crate::config::{tree, yaml};
 
@@ -439,11 +444,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn test_what_is_written_is_read_as_it_was(name in "\\PC{1,20}", description in "\\PC{1,30}", id in 0..u64::MAX) {
+        fn test_what_is_written_is_read_as_it_was(name in "\\PC{1,20}", description in "\\PC{1,30}", id in 0..u64::MAX, with_key: bool) {
             prop_assume!(!name.trim().is_empty() && !description.trim().is_empty());
             let login = Login::new("ada").unwrap();
             let people = People {
-                members: vec![Person { name, login: login.clone(), id: Some(id) }],
+                members: vec![Person { name, login: login.clone(), id: Some(id), age: with_key.then(|| Identity::generate().recipient()) }],
                 teams: vec![Team {
                     name: TeamName::new("no").unwrap(),
                     description,

@@ -16,7 +16,7 @@ pub(super) const KUSTOMIZATION: (&str, &str) = ("kustomize.toolkit.fluxcd.io/v1"
 /// Whom Flux acts as for the platform: the default account of the lockdown has no rights.
 pub(super) const PLATFORM_ACCOUNT: &str = "kustomize-controller";
 /// The Secret with the key that opens what is encrypted in Git.
-const DECRYPTION_SECRET: &str = "sops-age";
+pub const DECRYPTION_SECRET: &str = "sops-age";
 
 /// A folder that Flux delivers by a Kustomization of its own.
 pub(super) struct Folder {

@@ -19,7 +19,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use jiff::civil::Date;
 use serde_json::{Map, Value};
 
-pub use flux::{FLUX_NAMESPACE, SYNC_FILE};
+pub use flux::{DECRYPTION_SECRET, FLUX_NAMESPACE, SYNC_FILE};
 pub use gateway::{AddressOf, GATEWAY_NAMESPACE, GATEWAY_SERVICE};
 pub use manifest::Manifest;
 

@@ -254,9 +254,8 @@ patch for an object that does not exist. Try it with `kubectl kustomize FOLDER`.
 the application, at `port`, else port 80. The manifests have no such Service, or it has no such port.";
     /// A Secret is written in plain text.
     PlainSecret = "E0409",
-    "Whatever is in Git stays in its history. Make the Secret by hand in the cluster, or let an operator make it. A file
-that is encrypted with `sops` is no mistake, but a bootstrap does not set its decryption up yet. Change a secret that was
-committed already.";
+    "Whatever is in Git stays in its history. Encrypt the Secret (`lotse secrets set` and `lotse secrets edit` write such
+files), make it by hand in the cluster, or let an operator make it. Change a secret that was committed already.";
     /// A manifest is not a Kubernetes object.
     NotAnObject = "E0410",
     "Every object has `apiVersion`, `kind` and `metadata.name`, of a kind that there is. A file that is for something
@@ -297,6 +296,16 @@ that is known: of the manifests, or of `login` in app.yaml.";
     NotDelivered = "E0418",
     "The folder has a kustomization.yaml, and Flux delivers only what that refers to. A manifest beside it that is not under
 `resources`, nor used by a patch or a generator, stays where it is.";
+    /// Flux can't open an encrypted file.
+    NotForTheCluster = "E0419",
+    "Flux opens what is encrypted with sops to the cluster's own age recipient, `secrets.recipient` of environment.yaml. A file
+that is not encrypted to it holds up the whole application; without `secrets`, what stands in the file is delivered as it is:
+`ENC[...]`. `secrets rekey` brings files in line.";
+    /// An encrypted file can be opened by others than is declared.
+    ForOthers = "E0420",
+    "The file is encrypted to an age recipient that is neither the cluster's nor that of a member of a team in `secrets.teams`:
+somebody who has left, perhaps. `secrets rekey` takes the recipient out; what the person has seen stays
+known, so the values have to be changed.";
 }
 
 impl Code {
@@ -311,6 +320,7 @@ impl Code {
             | Self::VersionEnds
             | Self::LeadsNowhere
             | Self::NotDelivered
+            | Self::ForOthers
             | Self::NoGateway => Severity::Warning,
             _ => Severity::Error,
         }

@@ -29,6 +29,7 @@ mod readme;
 mod realms;
 mod reconciled;
 mod repeated;
+mod secrets;
 mod silence;
 mod strangers;
 mod supervision;
@@ -114,7 +115,7 @@ const LOOKING: [(&str, LabTest); 18] = [
 ];
 
 /// What changes something in the lab and puts it back.
-const CHANGING: [(&str, LabTest); 34] = [
+const CHANGING: [(&str, LabTest); 35] = [
     (
         "a_second_run_has_nothing_to_do",
         realms::a_second_run_has_nothing_to_do,
@@ -229,6 +230,10 @@ const CHANGING: [(&str, LabTest); 34] = [
     (
         "a_bring_up_names_cause_remedy_and_runbook",
         explanations::a_bring_up_names_cause_remedy_and_runbook,
+    ),
+    (
+        "what_is_encrypted_in_git_is_opened_by_flux",
+        secrets::what_is_encrypted_in_git_is_opened_by_flux,
     ),
     (
         "a_gateway_has_an_address_and_routes_know_where_they_lead",

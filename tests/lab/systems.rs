@@ -159,6 +159,10 @@ impl Checkout {
         Self { directory }
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
     pub(crate) fn write(&self, path: &str, text: &str) {
         write(&self.directory.path().join(path), text);
     }

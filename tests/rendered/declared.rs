@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use lotse::age::Identity;
 use lotse::config::{
     self, App, Chart, ChartValues, ContainerDefaults, Declarations, Encryption, Gateway, GitFolder,
     GitReference, Grant, Helm, Host, LoginClient, Network, NetworkPeer, NetworkRule, OciFolder, OciReference,
@@ -221,7 +222,9 @@ pub(crate) fn declarations() -> impl Strategy<Value = Declarations> {
             environment.cluster_wide = cluster_wide;
             environment.gateway = has_gateway.then(gateway);
             environment.encryption = is_encrypted.then(|| Encryption {
-                age: vec!["age1example".to_owned()],
+                recipient: Identity::generate().recipient(),
+                identity: None,
+                teams: Vec::new(),
             });
             declarations.apps = apps;
             declarations

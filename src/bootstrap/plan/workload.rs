@@ -133,6 +133,11 @@ async fn secrets(
     if git.username.is_some() && git.password.is_some() {
         planned.extend(missing(cluster, None, &workload::source_secret()).await?);
     }
+    if let Some(identity) = &systems.identity {
+        let secret = workload::decryption_secret(&bootstrap.environment.name, identity);
+        let plan = cluster.plan(&[secret]).await?;
+        planned.extend(changes(&plan, |_| None));
+    }
     let realm = &bootstrap.desired.realm;
     for client in &realm.clients {
         let ClientKind::Confidential { namespace, secret } = &client.kind else {

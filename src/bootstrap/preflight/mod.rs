@@ -1,11 +1,13 @@
 //! The stage preflight: every system is asked whether it can do its part, all of them, before anything changes.
 
 mod check;
+mod decryption;
 mod management;
 mod repository;
 mod versions;
 
 use super::{Bootstrap, StageError};
+use crate::age::Identity;
 use crate::config::{self, DnsProvider};
 use crate::kubernetes::Cluster;
 use crate::report::{Reporter, Task};
@@ -24,6 +26,8 @@ pub(super) struct Systems {
     pub(super) published: ObservedBranch,
     pub(super) zone: Rfc2136,
     pub(super) keycloak: Admin,
+    /// Opens what is encrypted in Git, where something may be.
+    pub(super) identity: Option<Identity>,
 }
 
 /// One system: the connection to it where one could be prepared, and how its checks came out.
@@ -75,9 +79,8 @@ async fn look(bootstrap: &Bootstrap<'_>) -> (Option<Systems>, Vec<Check>) {
     );
     let mut checks = [management.checks, branch.checks, zone.checks, keycloak.checks].concat();
     checks.push(versions::flux_range(environment));
-    if environment.encryption.is_some() {
-        checks.push(no_decryption());
-    }
+    let (identity, decryption) = decryption::look(environment, management.system.as_ref()).await;
+    checks.extend(decryption);
     checks.retain(|check| bootstrap.checks.has(check.id));
     checks.sort_by_key(|check| check.id);
     let systems = match (management.system, branch.system, zone.system, keycloak.system) {
@@ -87,6 +90,7 @@ async fn look(bootstrap: &Bootstrap<'_>) -> (Option<Systems>, Vec<Check>) {
             published,
             zone,
             keycloak,
+            identity,
         }),
         _ => None,
     };
@@ -119,14 +123,6 @@ async fn branch(bootstrap: &Bootstrap<'_>) -> Looked<(Branch, ObservedBranch)> {
             "check git.url and its credentials in environment.yaml",
         )),
     }
-}
-
-fn no_decryption() -> Check {
-    Check::failed(
-        CheckId::Decryption,
-        "secrets.age is declared, and this version does not give Flux the key",
-        "remove `secrets` from environment.yaml, or wait for a version that does",
-    )
 }
 
 async fn zone(dns: &config::Dns<String, Secret>) -> Looked<Rfc2136> {

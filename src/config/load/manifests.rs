@@ -3,6 +3,7 @@
 use camino::Utf8Path;
 
 use super::Loader;
+use crate::age::Recipient;
 use crate::config::app::App;
 use crate::config::environment::Environment;
 use crate::config::manifests::{Backend, Subject, check_all};
@@ -15,11 +16,11 @@ impl Loader<'_> {
         &mut self,
         environment: &Environment,
         environment_folder: &Utf8Path,
-        apps: &[App],
+        (apps, readers): (&[App], Option<&[Recipient]>),
     ) {
         let subjects: Vec<Subject<'_>> = apps
             .iter()
-            .filter_map(|app| self.subject(app, environment, environment_folder))
+            .filter_map(|app| self.subject(app, environment, (environment_folder, readers)))
             .collect();
         for checked in check_all(&subjects) {
             self.diagnostics.extend(checked.diagnostics);
@@ -31,7 +32,7 @@ impl Loader<'_> {
         &self,
         app: &App,
         environment: &Environment,
-        environment_folder: &Utf8Path,
+        (environment_folder, readers): (&Utf8Path, Option<&[Recipient]>),
     ) -> Option<Subject<'_>> {
         let mentions = |what: Mentioned| {
             let claims = self.claims.iter().filter(|claim| claim.app == app.name);
@@ -70,6 +71,7 @@ impl Loader<'_> {
             is_whole: app.source.upstream.is_none(),
             backends: backends.collect(),
             login_secrets: app.login.iter().map(|client| client.secret.clone()).collect(),
+            readers: readers.map(<[_]>::to_vec),
         })
     }
 }

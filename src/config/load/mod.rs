@@ -16,7 +16,9 @@ use super::file::Files;
 use super::mask;
 use super::people::People;
 use super::read::{self, Findings, Mention, Platform};
+use super::sealed;
 use super::tree::{self, Node};
+use crate::age::Recipient;
 use crate::diag::{Code, Diagnostic, Label, Severity, Sources, Span, did_you_mean};
 use crate::names::{AppName, EnvironmentName};
 use crate::parallel;
@@ -158,6 +160,21 @@ pub fn load_files(files: Files<'_>, environment: &EnvironmentName, today: Date) 
     loader.ended(declarations)
 }
 
+/// The same without a look at manifests.
+///
+/// # Errors
+/// All errors of the declarations at once.
+pub fn load_declared(
+    root: &Utf8Path,
+    environment: &EnvironmentName,
+    today: Date,
+) -> Result<Loaded, Problems> {
+    let mut loader = Loader::new(Files::below(root), today);
+    loader.looks_at_manifests = false;
+    let declarations = loader.load(environment);
+    loader.ended(declarations)
+}
+
 /// Reads and checks only the people of `environment`.
 ///
 /// # Errors
@@ -194,6 +211,7 @@ struct Loader<'root> {
     sources: Sources,
     diagnostics: Vec<Diagnostic>,
     claims: Vec<Claim>,
+    looks_at_manifests: bool,
 }
 
 /// What an application of the environment names that has to agree with others, or with files.
@@ -210,6 +228,7 @@ impl<'root> Loader<'root> {
             sources: Sources::new(),
             diagnostics: Vec::new(),
             claims: Vec::new(),
+            looks_at_manifests: true,
         }
     }
 
@@ -245,8 +264,9 @@ impl<'root> Loader<'root> {
         let people = people.filter(|_| !self.has_errors());
         let app_names = self.app_names();
         let known: BTreeSet<String> = app_names.iter().map(ToString::to_string).collect();
+        let teams = people.as_ref().map(|people| people.teams.as_slice());
         let environment = self.file(&folder.join("environment.yaml"), |node, findings| {
-            read::environment(node, findings, name, &known)
+            read::environment(node, findings, name, (&known, teams))
         });
         let platform = environment.as_ref().zip(people.as_ref());
         let platform = platform.map(|(environment, people)| Platform { environment, people });
@@ -267,7 +287,14 @@ impl<'root> Loader<'root> {
         let environment = environment?;
         let disagreements = agreement::check(&self.claims, &environment, &apps);
         self.diagnostics.extend(disagreements);
-        self.check_manifests_of(&environment, &folder, &apps);
+        let readers = people
+            .as_ref()
+            .map(|people| sealed::readers(&environment, people));
+        let recipients = readers.map(|readers| readers.into_iter().map(|reader| reader.recipient));
+        let recipients: Option<Vec<Recipient>> = recipients.map(Iterator::collect);
+        if self.looks_at_manifests {
+            self.check_manifests_of(&environment, &folder, (&apps, recipients.as_deref()));
+        }
         Some(Declarations {
             environment,
             people: people?,

@@ -216,6 +216,13 @@ impl<'root> Files<'root> {
         Some((&file.path, span))
     }
 
+    /// Path and text of every file that was read.
+    pub(super) fn texts(&self) -> impl Iterator<Item = (&Utf8Path, &str)> {
+        self.read
+            .iter()
+            .map(|file| (file.path.as_path(), file.text.as_str()))
+    }
+
     /// The texts of those files that are `wanted`, given their path and first byte.
     pub(super) fn into_sources(
         self,

@@ -7,6 +7,7 @@ use super::files::Entry;
 use super::kustomization::{Keys, list};
 use super::node::{at, field, is_true, items, text, text_at};
 use super::object::Object;
+use crate::config::sealed::is_sealed;
 use crate::config::tree::Node;
 use crate::diag::{Code, Span};
 
@@ -14,9 +15,6 @@ use crate::diag::{Code, Span};
 const PLAIN_FILES: [&str; 2] = ["configurations", "crds"];
 /// Keys with paths of files, or with the content itself, that can change every object.
 const CHANGERS: [&str; 2] = ["transformers", "validators"];
-
-/// What sops leaves in a file that it encrypted, in each of its formats.
-const SOPS_MARKS: [&str; 4] = ["\"mac\": \"ENC[", "mac: ENC[", "sops_mac=ENC[", "[sops]"];
 
 impl Reading<'_> {
     /// Adds what `configMapGenerator` and `secretGenerator` make.
@@ -79,7 +77,7 @@ impl Reading<'_> {
             return;
         }
         let is_encrypted = match self.files.text(&path) {
-            Ok(text) => text.is_empty() || SOPS_MARKS.iter().any(|mark| text.contains(mark)),
+            Ok(text) => text.is_empty() || is_sealed(text),
             Err(_) => false,
         };
         if !is_encrypted {

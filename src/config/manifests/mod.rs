@@ -20,6 +20,7 @@ mod references;
 mod remote;
 mod rules;
 mod schedule;
+mod sealed;
 mod security;
 mod select;
 mod service;
@@ -34,6 +35,7 @@ use std::collections::BTreeSet;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
+use crate::age::Recipient;
 use crate::config::app::PodSecurity;
 use crate::config::file;
 use crate::diag::{Code, Diagnostic, Label, Sources, Span};
@@ -67,6 +69,9 @@ pub(in crate::config) struct Subject<'check> {
     pub(in crate::config) backends: Vec<Backend>,
     /// Secrets that receive OIDC clients.
     pub(in crate::config) login_secrets: Vec<String>,
+    /// Who should be able to open what is encrypted, the cluster first; nobody where nothing can be. `None` where that
+    /// is not known.
+    pub(in crate::config) readers: Option<Vec<Recipient>>,
 }
 
 /// A Service that a host leads to.
@@ -94,6 +99,7 @@ pub(in crate::config) fn check(subject: &Subject<'_>) -> Checked {
     let mut reading = Reading::new(subject);
     let objects = reading.objects();
     reading.check_objects(&objects);
+    reading.check_sealed();
     reading.finish()
 }
 
@@ -138,6 +144,7 @@ pub fn manifest_outlines(root: &Utf8Path, folder: &Utf8Path) -> Vec<ManifestOutl
         is_whole: false,
         backends: Vec::new(),
         login_secrets: Vec::new(),
+        readers: None,
     };
     let objects = Reading::new(&subject).objects();
     let mut outlines: Vec<ManifestOutline> = objects.iter().map(outline).collect();

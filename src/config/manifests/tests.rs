@@ -62,6 +62,7 @@ impl Folder {
             pod_security: PodSecurity::Baseline,
             is_whole: true,
             backends: Vec::new(),
+            readers: None,
             login_secrets: Vec::new(),
         }
     }

@@ -48,16 +48,26 @@ pub(super) fn owners(
 }
 
 pub(super) fn team(node: &Node, findings: &mut Findings<'_>, context: Context<'_>) -> Option<TeamName> {
+    let teams = context.platform.map(|platform| platform.people.teams.as_slice());
+    known_team(node, findings, teams)
+}
+
+/// A team among `teams`; any where these can't be read.
+pub(super) fn known_team(
+    node: &Node,
+    findings: &mut Findings<'_>,
+    teams: Option<&[Team]>,
+) -> Option<TeamName> {
     let team = name::<TeamName>(node, findings)?;
-    let Some(platform) = context.platform else {
+    let Some(teams) = teams else {
         return Some(team);
     };
-    if platform.people.team(&team).is_some() {
+    if teams.iter().any(|known| known.name == team) {
         return Some(team);
     }
     let message = format!("team `{team}` is not in people.yaml");
     let diagnostic = findings.report(Code::UnknownTeam, node.span, message);
-    let known = platform.people.teams.iter().map(|team| team.name.as_str());
+    let known = teams.iter().map(|team| team.name.as_str());
     suggest(diagnostic, team.as_str(), known, Certainty::Guess);
     None
 }

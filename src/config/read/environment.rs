@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use camino::Utf8PathBuf;
 use serde_json::{Map, Value as Json};
 
+use super::access::known_team;
 use super::check_kind;
-use super::fields::{Fields, Findings, list, mapping, not_empty, unique};
+use super::fields::{Fields, Findings, list, mapping, unique};
 use super::scalar::{
-    boolean, check_url, choice, formed, host, inner_path, malformed, name, number, secret, setting, text,
+    age_recipient, boolean, check_url, choice, formed, host, inner_path, name, number, secret, setting, text,
     url_setting,
 };
 use crate::config::environment::{
@@ -17,6 +18,7 @@ use crate::config::environment::{
 };
 use crate::config::mask;
 use crate::config::mend::{scalar, suggest};
+use crate::config::people::Team;
 use crate::config::tree::{Node, Value};
 use crate::diag::{Certainty, Code, did_you_mean};
 use crate::names::{AppName, DomainName, EnvironmentName, NamespaceName};
@@ -30,12 +32,13 @@ const OWN_VARIABLES: [(&str, &str); 2] = [
     ("oidcConfig", "identity"),
 ];
 
-/// Reads the file of the environment in `folder`. `apps` are the applications that there are.
+/// Reads the file of the environment in `folder`. `apps` are the applications that there are, `teams` those of people.yaml
+/// where that can be read.
 pub(in crate::config) fn environment(
     node: &Node,
     findings: &mut Findings<'_>,
     folder: &EnvironmentName,
-    apps: &BTreeSet<String>,
+    (apps, teams): (&BTreeSet<String>, Option<&[Team]>),
 ) -> Option<Environment> {
     mapping(node, findings, |fields| {
         check_kind(fields, "Environment");
@@ -54,7 +57,7 @@ pub(in crate::config) fn environment(
         let dns = fields.required("dns", dns);
         let roles = fields.optional("roles", |node, findings| unique(node, findings, text));
         let gateway = fields.optional("gateway", gateway);
-        let encryption = fields.optional("secrets", encryption);
+        let encryption = fields.optional("secrets", |node, findings| encryption(node, findings, teams));
         let listed = fields.required("apps", |node, findings| listed_apps(node, findings, apps));
         let cluster_wide = fields.optional("clusterWide", |node, findings| {
             cluster_wide(node, findings, listed.as_deref().unwrap_or_default())
@@ -150,42 +153,19 @@ fn gateway(node: &Node, findings: &mut Findings<'_>) -> Option<Gateway> {
     })
 }
 
-fn encryption(node: &Node, findings: &mut Findings<'_>) -> Option<Encryption> {
+fn encryption(node: &Node, findings: &mut Findings<'_>, teams: Option<&[Team]>) -> Option<Encryption> {
     mapping(node, findings, |fields| {
-        let age = fields.required("age", |node, findings| {
-            let recipients = unique(node, findings, age_recipient)?;
-            not_empty(node, findings, &recipients);
-            Some(recipients)
+        let recipient = fields.required("recipient", age_recipient);
+        let identity = fields.optional("identity", secret);
+        let teams = fields.optional("teams", |node, findings| {
+            unique(node, findings, |item, findings| known_team(item, findings, teams))
         });
-        Some(Encryption { age: age? })
+        Some(Encryption {
+            recipient: recipient?,
+            identity,
+            teams: teams.unwrap_or_default(),
+        })
     })
-}
-
-/// A Bech32 text with the prefix of age's X25519 recipients (age-encryption.org/v1).
-fn age_recipient(node: &Node, findings: &mut Findings<'_>) -> Option<String> {
-    let written = text(node, findings)?;
-    if written.to_ascii_uppercase().starts_with("AGE-SECRET-KEY-") {
-        let message = "this is a secret key, not a recipient";
-        findings.report(Code::SecretInFile, node.span, message).help =
-            Some("make a new key: this one is in Git now. A recipient begins with age1".into());
-        return None;
-    }
-    let is_recipient = |text: &str| {
-        const LENGTH: usize = 62;
-        text.len() == LENGTH
-            && text.strip_prefix("age1").is_some_and(|rest| {
-                rest.bytes()
-                    .all(|byte| b"qpzry9x8gf2tvdw0s3jn54khce6mua7l".contains(&byte))
-            })
-    };
-    if is_recipient(&written) {
-        return Some(written);
-    }
-    malformed(
-        node,
-        findings,
-        &format!("`{written}` is not an age recipient such as age1… with 62 characters"),
-    )
 }
 
 fn management(node: &Node, findings: &mut Findings<'_>) -> Option<Management> {

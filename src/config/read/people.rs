@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::check_kind;
 use super::fields::{Fields, Findings, list, mapping, unique};
-use super::scalar::{name, number, text};
+use super::scalar::{age_recipient, name, number, text};
 use crate::config::mend::suggest;
 use crate::config::people::{People, Person, Team};
 use crate::config::tree::{Node, Value};
@@ -74,10 +74,12 @@ fn person(node: &Node, findings: &mut Findings<'_>) -> Option<Person> {
         let full_name = fields.required("name", text);
         let login = fields.required("login", name::<Login>);
         let id = fields.required("id", id);
+        let age = fields.optional("age", age_recipient);
         Some(Person {
             name: full_name?,
             login: login?,
             id,
+            age,
         })
     })
 }

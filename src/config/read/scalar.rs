@@ -9,6 +9,7 @@ use jiff::civil::Date;
 use url::Url;
 
 use super::fields::{Findings, TEXT, mapping};
+use crate::age::Recipient;
 use crate::config::mask;
 use crate::config::mend::suggest;
 use crate::config::setting::{EnvName, SecretSetting, Setting};
@@ -218,6 +219,21 @@ pub(super) fn url_setting(node: &Node, findings: &mut Findings<'_>, schemes: &[&
         check_url(written, node, findings, schemes);
     }
     Some(setting)
+}
+
+/// An age recipient, checksum included.
+pub(super) fn age_recipient(node: &Node, findings: &mut Findings<'_>) -> Option<Recipient> {
+    let written = text(node, findings)?;
+    if written.to_ascii_uppercase().starts_with("AGE-SECRET-KEY-") {
+        mask::everything(node, &mut findings.secrets);
+        let message = "this is a secret key, not a recipient";
+        findings.report(Code::SecretInFile, node.span, message).help =
+            Some("make a new key: this one is in Git now. A recipient begins with age1".into());
+        return None;
+    }
+    Recipient::new(&written)
+        .map_err(|error| malformed::<()>(node, findings, &format!("`{written}` can't be used: {error}")))
+        .ok()
 }
 
 /// `{env: NAME}`, since a secret is never written in a file.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::form::{
-    Field, address, choice, domain, either, filled_list, inner_path, label, list, login, number, object,
+    Field, address, age_recipient, choice, domain, either, inner_path, label, list, login, number, object,
     one_of, pattern, secret, setting, text,
 };
 
@@ -263,9 +263,13 @@ fn gateway() -> Value {
 }
 
 fn encryption() -> Value {
-    object([Field::required(
-        "age",
-        "Recipients who can decrypt",
-        filled_list(pattern("^age1[02-9ac-hj-np-z]{58}$")),
-    )])
+    object([
+        Field::required("recipient", "The cluster's own age recipient", age_recipient()),
+        Field::optional(
+            "identity",
+            "The secret key that belongs to it; without, the management cluster keeps it",
+            secret(),
+        ),
+        Field::optional("teams", "Teams whose members can decrypt as well", list(label())),
+    ])
 }

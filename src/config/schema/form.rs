@@ -145,6 +145,11 @@ pub(super) fn setting(text: Value) -> Value {
     either([text, secret()])
 }
 
+/// An age recipient.
+pub(super) fn age_recipient() -> Value {
+    pattern("^age1[02-9ac-hj-np-z]{58}$")
+}
+
 /// The environment variable that has a secret.
 pub(super) fn secret() -> Value {
     object([Field::required(

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::form::{Field, either, label, list, login, number, object, text};
+use super::form::{Field, age_recipient, either, label, list, login, number, object, text};
 
 pub(super) fn fields() -> Vec<Field> {
     vec![
@@ -23,6 +23,11 @@ fn member() -> Value {
             "id",
             "Numeric id at GitHub, which outlives a change of the login; `unknown` until it was looked up",
             either([number(0), json!({ "const": "unknown" })]),
+        ),
+        Field::optional(
+            "age",
+            "The person's age recipient: secrets are encrypted to it where `secrets.teams` has a team of the person",
+            age_recipient(),
         ),
     ])
 }

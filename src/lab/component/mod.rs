@@ -129,6 +129,12 @@ impl Components {
         keycloak::find_java(&self.shared.tools).await
     }
 
+    /// The program of a component that was built, or is among the assets, already.
+    #[must_use]
+    pub fn program(&self, component: Component) -> Option<Utf8PathBuf> {
+        self.find(component).map(|acquired| acquired.program().to_owned())
+    }
+
     fn find(&self, component: Component) -> Option<Acquired> {
         assets::find(&self.shared.sources, component).or_else(|| self.cache().find(component))
     }

@@ -30,6 +30,14 @@ pub enum ManagementError {
         /// Who.
         holder: String,
     },
+    /// A Secret that should hold the environment's age identity holds something else.
+    #[error("{secret} has no age identity under key `{key}`")]
+    NotAnIdentity {
+        /// Which Secret.
+        secret: String,
+        /// Where in it.
+        key: &'static str,
+    },
     /// There is no kubeconfig for the cluster yet.
     #[error("{secret} has no kubeconfig under key `value`: is the control plane initialised?")]
     NoKubeconfig {

@@ -5,12 +5,14 @@
 
 mod cluster;
 mod error;
+mod identity;
 mod lease;
 mod stack;
 mod versions;
 
 pub use cluster::{kubeconfig, wait_for_cluster};
 pub use error::ManagementError;
+pub use identity::IdentityPlace;
 pub use lease::{HeldTurn, Turn, take};
 pub use stack::wait_for_class;
 pub use versions::{Served, adapt, served};

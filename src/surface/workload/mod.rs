@@ -5,6 +5,7 @@
 //! never undone from here.
 
 mod address;
+mod decryption;
 mod error;
 mod install;
 mod login;
@@ -16,6 +17,7 @@ mod revision;
 mod source;
 
 pub use address::{address, wait_for_address};
+pub use decryption::decryption_secret;
 pub use error::WorkloadError;
 pub use install::{apply_components, apply_sync, plan_components, plan_sync, wait_for_controllers};
 pub use login::{ClientCredentials, apply_client_secret, plan_client_secret};

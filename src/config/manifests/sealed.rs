@@ -1,0 +1,67 @@
+//! Files that sops encrypted: Flux has to be able to open them, and nobody else than is declared.
+
+use super::Reading;
+use crate::age::Recipient;
+use crate::config::sealed::sealed_to;
+use crate::diag::{Code, Label, Span};
+
+impl Reading<'_> {
+    pub(super) fn check_sealed(&mut self) {
+        let sealed = self.files.texts().filter_map(|(path, text)| {
+            let recipients = sealed_to(text)?;
+            let start = text.find("sops").unwrap_or_default();
+            let label = Label {
+                path: path.to_owned(),
+                span: Span {
+                    start,
+                    end: start + "sops".len(),
+                },
+                text: String::new(),
+            };
+            Some((label, recipients))
+        });
+        let Some(readers) = &self.subject.readers else {
+            return;
+        };
+        for (label, recipients) in sealed.collect::<Vec<_>>() {
+            self.check_recipients(label, &recipients, readers);
+        }
+    }
+
+    fn check_recipients(&mut self, label: Label, recipients: &[Recipient], readers: &[Recipient]) {
+        let Some(cluster) = readers.first() else {
+            self.report_at(
+                Code::NotForTheCluster,
+                Some(label),
+                "the file is encrypted, and the environment has no `secrets`: Flux would deliver it as it is",
+            )
+            .help = Some("`lotse secrets init ENVIRONMENT` makes the cluster's key".into());
+            return;
+        };
+        if !recipients.contains(cluster) {
+            let message = "the file is not encrypted to the cluster's recipient, so Flux can't open it";
+            self.report_at(Code::NotForTheCluster, Some(label.clone()), message)
+                .help = Some("`lotse secrets rekey ENVIRONMENT`, by somebody who can open it".into());
+        }
+        // What is below `apps/` may be of other environments as well.
+        if !label.path.starts_with("environments") {
+            return;
+        }
+        let strangers: Vec<&str> = recipients
+            .iter()
+            .filter(|recipient| !readers.contains(recipient))
+            .map(Recipient::as_str)
+            .collect();
+        if !strangers.is_empty() {
+            let message = format!(
+                "the file is encrypted to {}, who is not among those who may decrypt",
+                strangers.join(", ")
+            );
+            self.report_at(Code::ForOthers, Some(label), message).help = Some(
+                "`lotse secrets rekey ENVIRONMENT` leaves out who is not in people.yaml or in a team of `secrets.teams`; \
+                 what they have seen has to be changed"
+                    .into(),
+            );
+        }
+    }
+}
