@@ -98,7 +98,9 @@ pub(super) async fn bring_up(
     let wait = bootstrap.wait(Stage::Cluster, &format!("{} Available", stack.cluster), &task);
     management::wait_for_cluster(management, &stack.served, &stack.cluster, &wait).await?;
     let kubeconfig = management::kubeconfig(management, &stack.cluster).await?;
-    let workload = Cluster::from_text(kubeconfig.expose(), &format!("of {}", stack.cluster)).await?;
+    let workload = Cluster::from_text(kubeconfig.expose(), &format!("of {}", stack.cluster))
+        .await?
+        .overruling(bootstrap.force_conflicts);
     task.finish(format!(
         "{name}: control plane {} Available",
         bootstrap.environment.cluster.version
@@ -119,7 +121,9 @@ pub(super) async fn connect(bootstrap: &Bootstrap<'_>, systems: &Systems) -> Res
         .collect();
     let manifest = clusters.swap_remove(0);
     let kubeconfig = management::kubeconfig(&systems.management, &manifest).await?;
-    let cluster = Cluster::from_text(kubeconfig.expose(), &format!("of {manifest}")).await?;
+    let cluster = Cluster::from_text(kubeconfig.expose(), &format!("of {manifest}"))
+        .await?
+        .overruling(bootstrap.force_conflicts);
     Ok(Workload {
         cluster,
         kubeconfig,

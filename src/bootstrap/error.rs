@@ -183,11 +183,29 @@ impl StageError {
     }
 }
 
+/// What to do about a field that another program looks after.
+pub(super) const CONFLICT_REMEDY: &str = "let that program give the field up (`kubectl get -o yaml --show-managed-fields` shows it), or say \
+     --force-conflicts to take it over; nothing of the object was changed";
+
 fn of_request(error: &KubernetesError) -> Vec<String> {
     match error {
         KubernetesError::Request { status: None, .. } => {
             vec!["start the cluster's API server or the way to it (VPN, firewall)".to_owned()]
         }
+        KubernetesError::Request {
+            status: Some(401), ..
+        } => {
+            vec!["its credentials have run out or are refused: log in there anew, or put others into the kubeconfig".to_owned()]
+        }
+        KubernetesError::Request {
+            status: Some(403), ..
+        } => {
+            vec![
+                "use credentials that may do this; `kubectl auth can-i --list` shows what they may"
+                    .to_owned(),
+            ]
+        }
+        KubernetesError::Conflict { .. } => vec![CONFLICT_REMEDY.to_owned()],
         KubernetesError::NotInTime { state, .. } => {
             let event = state
                 .event

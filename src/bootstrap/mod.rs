@@ -25,6 +25,7 @@ use camino::Utf8PathBuf;
 use futures::future::BoxFuture;
 use jiff::civil::Date;
 
+use error::CONFLICT_REMEDY;
 pub use error::{BootstrapError, Stage, StageError};
 pub use limits::{Limits, NotALimit, STAGE_LIMIT, StageLimit};
 pub use plan::{API_VERSION as PLAN_API_VERSION, KIND as PLAN_KIND};
@@ -74,6 +75,8 @@ pub struct Bootstrap<'a> {
     pub who: String,
     /// Which checks count before anything is changed.
     pub checks: Chosen,
+    /// Whether fields that other programs have set are taken over from them.
+    pub force_conflicts: bool,
     /// How long each stage may take.
     pub limits: Limits,
 }

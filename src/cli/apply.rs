@@ -7,13 +7,13 @@ use camino::Utf8Path;
 use clap::Args;
 
 use super::bootstrap::LabLogins;
-use super::environment::{check_realm, check_settings, find_lab, with_bootstrap};
+use super::environment::{Choices, check_realm, check_settings, find_lab, with_bootstrap};
 use super::plan;
 use super::turn::Turn;
 use super::ui::{self, Style};
 use super::workspace::{Workspace, plural};
 use super::{CommandError, Exit, Kind, Settings, error};
-use crate::bootstrap::{self, Chosen, EnvironmentPlan, Limits, Outcome, PersonLogin, StageLimit, Surface};
+use crate::bootstrap::{self, EnvironmentPlan, Limits, Outcome, PersonLogin, StageLimit, Surface};
 use crate::config::Loaded;
 use crate::names::EnvironmentName;
 use crate::report::Reporter;
@@ -37,6 +37,9 @@ pub(super) struct ApplyArguments {
     /// How long waits may take, of one stage or of each (20m); may be given more than once: `10m`, `cluster=45m`
     #[arg(long, value_name = "[STAGE=]TIME")]
     timeout: Vec<StageLimit>,
+    /// Take over fields that another program looks after
+    #[arg(long)]
+    force_conflicts: bool,
     /// Go ahead without being asked
     #[arg(long, short)]
     yes: bool,
@@ -181,11 +184,16 @@ async fn carry_out(
     let logins = lab.as_ref().map(|lab| LabLogins { lab });
     let login = logins.as_ref().map(|logins| logins as &dyn PersonLogin);
     let declarations = &loaded.declarations;
+    let choices = Choices {
+        limits: Limits::of(&arguments.timeout),
+        force_conflicts: arguments.force_conflicts,
+        ..Choices::default()
+    };
     with_bootstrap(
         (workspace, settings),
         declarations,
         (lab.as_ref(), login),
-        (Chosen::default(), Limits::of(&arguments.timeout), reporter),
+        (choices, reporter),
         async |bootstrap| {
             let done = Box::pin(bootstrap::run(bootstrap, surfaces, reporter)).await;
             done.map_err(|failed| error::of_bootstrap(&failed, &command(arguments)))

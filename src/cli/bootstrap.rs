@@ -7,7 +7,7 @@ use clap::Args;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use super::environment::{check_realm, check_settings, with_bootstrap};
+use super::environment::{Choices, check_realm, check_settings, with_bootstrap};
 use super::error;
 use super::lab::NameServerArgs;
 use super::turn::Turn;
@@ -48,6 +48,9 @@ pub(super) struct BootstrapArguments {
     skip: Vec<CheckId>,
     #[command(flatten)]
     name_server: NameServerArgs,
+    /// Take over fields that another program looks after; what people changed by hand is put back without
+    #[arg(long)]
+    force_conflicts: bool,
     /// Go ahead without being asked; the embedded lab never asks
     #[arg(long, short)]
     yes: bool,
@@ -136,9 +139,13 @@ async fn bring_up(
     (lab, reporter): (Option<&RunningLab>, &dyn Reporter),
 ) -> Result<Outcome, CommandError> {
     let declarations = &loaded.declarations;
-    let checks = Chosen {
-        skip: arguments.skip.iter().copied().collect(),
-        ..Chosen::default()
+    let choices = Choices {
+        checks: Chosen {
+            skip: arguments.skip.iter().copied().collect(),
+            ..Chosen::default()
+        },
+        limits: Limits::of(&arguments.timeout),
+        force_conflicts: arguments.force_conflicts,
     };
     let logins = lab.map(|lab| LabLogins { lab });
     let login = logins.as_ref().map(|logins| logins as &dyn PersonLogin);
@@ -146,7 +153,7 @@ async fn bring_up(
         (workspace, settings),
         declarations,
         (lab, login),
-        (checks, Limits::of(&arguments.timeout), reporter),
+        (choices, reporter),
         async |bootstrap| {
             let done = Box::pin(bootstrap::run(bootstrap, &BTreeSet::new(), reporter)).await;
             done.map_err(|failed| {

@@ -67,12 +67,23 @@ pub(super) async fn find_lab(
     }
 }
 
+/// How a bring-up is to be done.
+#[derive(Debug, Default)]
+pub(super) struct Choices {
+    /// Which checks count.
+    pub(super) checks: Chosen,
+    /// How long stages may wait.
+    pub(super) limits: Limits,
+    /// Whether fields are taken over from other programs.
+    pub(super) force_conflicts: bool,
+}
+
 /// Gives `work` everything that a bring-up needs to know.
 pub(super) async fn with_bootstrap<T>(
     (workspace, settings): (&Workspace<'_>, &Settings),
     declarations: &Declarations,
     (lab, login): (Option<&RunningLab>, Option<&dyn PersonLogin>),
-    (checks, limits, reporter): (Chosen, Limits, &dyn Reporter),
+    (choices, reporter): (Choices, &dyn Reporter),
     work: impl AsyncFnOnce(&Bootstrap<'_>) -> Result<T, CommandError>,
 ) -> Result<T, CommandError> {
     let values = values(settings, lab)?;
@@ -94,8 +105,9 @@ pub(super) async fn with_bootstrap<T>(
         today: workspace.today,
         login,
         who: settings.who.clone(),
-        checks,
-        limits,
+        checks: choices.checks,
+        force_conflicts: choices.force_conflicts,
+        limits: choices.limits,
     };
     work(&bootstrap).await
 }

@@ -6,12 +6,12 @@ use std::io;
 use clap::Args;
 use serde::Serialize;
 
-use super::environment::{check_realm, check_settings, find_lab, with_bootstrap};
+use super::environment::{Choices, check_realm, check_settings, find_lab, with_bootstrap};
 use super::format::Format;
 use super::ui::{self, Style};
 use super::workspace::Workspace;
 use super::{CommandError, Exit, Settings, written};
-use crate::bootstrap::{self, Check, CheckId, CheckOutcome, Chosen, Limits};
+use crate::bootstrap::{self, Check, CheckId, CheckOutcome, Chosen};
 use crate::names::EnvironmentName;
 
 /// Ask every system whether it can do its part in a bring-up, and change nothing
@@ -60,11 +60,15 @@ pub(super) async fn run(arguments: &PreflightArguments, settings: &Settings) -> 
         only: arguments.only.iter().copied().collect::<BTreeSet<_>>(),
         skip: arguments.skip.iter().copied().collect(),
     };
+    let choices = Choices {
+        checks: chosen,
+        ..Choices::default()
+    };
     let checks = with_bootstrap(
         (&workspace, settings),
         &loaded.declarations,
         (lab.as_ref(), None),
-        (chosen, Limits::default(), reporter.as_ref()),
+        (choices, reporter.as_ref()),
         async |bootstrap| Ok(Box::pin(bootstrap::preflight(bootstrap, reporter.as_ref())).await),
     );
     let checks = tokio::select! {

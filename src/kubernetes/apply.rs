@@ -1,8 +1,11 @@
 //! Plan and apply by server-side apply with our own field manager.
 
+use std::time::Duration;
+
 use futures::{StreamExt, TryStreamExt};
 use kube::api::{DynamicObject, Patch, PatchParams};
 
+use super::conflict::{FieldConflict, conflicts};
 use super::{Cluster, KubernetesError, ObjectReference, difference};
 use crate::desired::Manifest;
 use crate::plan::{Action, FieldChange, Plan};
@@ -13,6 +16,12 @@ pub const FIELD_MANAGER: &str = "lotse";
 
 /// Requests under way at once.
 const PARALLEL: usize = 8;
+/// After such pauses a request that can be repeated is sent again.
+const PAUSES: [Duration; 3] = [
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+];
 
 /// Apply this manifest.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,7 +83,7 @@ impl Cluster {
         let Some(observed) = self.get(manifest).await? else {
             return Ok(Some((Action::Create, Vec::new())));
         };
-        let wanted = self.patch(manifest, &self.apply_params().dry_run()).await?;
+        let wanted = self.patch(manifest, Sending::DryRun).await?;
         let fields = difference::between(&observed, &wanted);
         Ok((!fields.is_empty()).then_some((Action::Update, fields)))
     }
@@ -84,9 +93,7 @@ impl Cluster {
     /// # Errors
     /// What the server says against it.
     pub async fn would_accept(&self, manifest: &Manifest) -> Result<(), KubernetesError> {
-        self.patch(manifest, &self.apply_params().dry_run())
-            .await
-            .map(drop)
+        self.patch(manifest, Sending::DryRun).await.map(drop)
     }
 
     /// Applies the steps of `plan`, each of which changes something: first what others stand on (namespaces,
@@ -97,9 +104,8 @@ impl Cluster {
     pub async fn apply_plan(&self, plan: &Plan<ApplyOperation>) -> Result<usize, KubernetesError> {
         let manifests = || plan.steps.iter().map(|step| &step.operation.0);
         for wave in [Wave::Ground, Wave::Rest] {
-            let params = self.apply_params();
             futures::stream::iter(manifests().filter(|manifest| Wave::of(manifest) == wave))
-                .map(|manifest| self.patch(manifest, &params))
+                .map(|manifest| self.patch(manifest, Sending::ForReal))
                 .buffer_unordered(PARALLEL)
                 .try_for_each(async |_| Ok(()))
                 .await?;
@@ -112,7 +118,7 @@ impl Cluster {
     pub async fn apply(&self, manifest: &Manifest) -> Result<Ensure, KubernetesError> {
         let version = |object: DynamicObject| object.metadata.resource_version;
         let before = self.get(manifest).await?.map(version);
-        let after = version(self.patch(manifest, &self.apply_params()).await?);
+        let after = version(self.patch(manifest, Sending::ForReal).await?);
         Ok(match before {
             None => Ensure::Added,
             Some(before) if before != after => Ensure::Updated,
@@ -156,22 +162,84 @@ impl Cluster {
         Ok(())
     }
 
-    async fn patch(
-        &self,
-        manifest: &Manifest,
-        params: &PatchParams,
-    ) -> Result<DynamicObject, KubernetesError> {
+    /// Applies `manifest`, or tries to (`Sending::DryRun`). Fields that somebody set by hand are put right; those that
+    /// another program has set are left to it, unless this connection overrules others.
+    async fn patch(&self, manifest: &Manifest, sending: Sending) -> Result<DynamicObject, KubernetesError> {
+        let gentle = sending.params(self.manager());
+        let params = if self.overrules() {
+            gentle.clone().force()
+        } else {
+            gentle.clone()
+        };
+        match self.send(manifest, &params).await {
+            Err(Refusal::Conflict(conflicts)) if conflicts.iter().all(FieldConflict::is_by_hand) => {
+                self.send(manifest, &gentle.force()).await
+            }
+            other => other,
+        }
+        .map_err(|refusal| match refusal {
+            Refusal::Conflict(conflicts) => KubernetesError::Conflict {
+                object: manifest.to_string(),
+                conflicts,
+            },
+            Refusal::Other(error) => error,
+        })
+    }
+
+    async fn send(&self, manifest: &Manifest, params: &PatchParams) -> Result<DynamicObject, Refusal> {
+        let api = self.api(manifest).await.map_err(Refusal::Other)?;
         if !params.dry_run {
             report::sends(format_args!("PATCH {manifest}"));
         }
-        self.api(manifest)
-            .await?
-            .patch(manifest.name(), params, &Patch::Apply(manifest.value()))
-            .await
-            .map_err(|error| KubernetesError::request(format!("applying {manifest}"), &error))
+        let patch = Patch::Apply(manifest.value());
+        let sent = persistently(async || {
+            api.patch(manifest.name(), params, &patch)
+                .await
+                .map_err(|error| match &error {
+                    kube::Error::Api(status) if !conflicts(status).is_empty() => {
+                        Refusal::Conflict(conflicts(status))
+                    }
+                    _ => Refusal::Other(KubernetesError::request(format!("applying {manifest}"), &error)),
+                })
+        });
+        sent.await
     }
+}
 
-    fn apply_params(&self) -> PatchParams {
-        PatchParams::apply(self.manager()).force()
+/// Whether a request changes anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sending {
+    ForReal,
+    DryRun,
+}
+
+impl Sending {
+    fn params(self, manager: &str) -> PatchParams {
+        let params = PatchParams::apply(manager);
+        match self {
+            Self::ForReal => params,
+            Self::DryRun => params.dry_run(),
+        }
     }
+}
+
+/// Why the server did not take an object.
+enum Refusal {
+    Conflict(Vec<FieldConflict>),
+    Other(KubernetesError),
+}
+
+/// Sends a request that can be repeated again where no answer came, or a fault of the server: connections are cut, and
+/// API servers are started anew, in mid-work.
+async fn persistently<T>(request: impl AsyncFn() -> Result<T, Refusal>) -> Result<T, Refusal> {
+    for pause in PAUSES {
+        match request().await {
+            Err(Refusal::Other(error)) if error.is_transient() => {
+                tracing::info!(%error, "is sent again");
+                tokio::time::sleep(pause).await;
+            }
+            other => return other,
+        }
+    }
+    request().await
 }

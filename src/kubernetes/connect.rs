@@ -31,6 +31,7 @@ pub struct Cluster {
     client: Client,
     kinds: Arc<Mutex<Kinds>>,
     manager: &'static str,
+    overrules: bool,
 }
 
 impl Cluster {
@@ -41,15 +42,30 @@ impl Cluster {
             client,
             kinds: Arc::default(),
             manager: FIELD_MANAGER,
+            overrules: false,
         }
     }
 
+    /// The same connection; what it applies takes fields over from other programs where `overrules` says so.
+    #[must_use]
+    pub const fn overruling(mut self, overrules: bool) -> Self {
+        self.overrules = overrules;
+        self
+    }
+
+    /// Whether fields that other programs have set are taken over.
+    pub(super) const fn overrules(&self) -> bool {
+        self.overrules
+    }
+
     /// The same connection, applying in the name of `manager` in place of our own: for objects that belong to a
-    /// controller from its first reconciliation on, so that it never shares their fields with us.
+    /// controller from its first reconciliation on, so that it never shares their fields with us. Like the controller, it
+    /// takes over fields that others have set.
     #[must_use]
     pub fn in_the_name_of(&self, manager: &'static str) -> Self {
         Self {
             manager,
+            overrules: true,
             ..self.clone()
         }
     }

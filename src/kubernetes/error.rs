@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::FieldConflict;
 use crate::causes;
 use crate::report::Explanation;
 
@@ -25,6 +26,14 @@ pub enum KubernetesError {
         reason: String,
         /// HTTP status, where the server answered.
         status: Option<u16>,
+    },
+    /// Another program has set fields of the object to something else.
+    #[error("{object}: another program looks after {}", list(conflicts))]
+    Conflict {
+        /// Which object.
+        object: String,
+        /// Which fields, and who.
+        conflicts: Vec<FieldConflict>,
     },
     /// The server does not serve a kind.
     #[error("the API server does not serve {api_version} {kind}")]
@@ -95,6 +104,7 @@ impl KubernetesError {
                 status: Some(status), ..
             } => *status == 429 || *status >= 500,
             Self::Kubeconfig { .. }
+            | Self::Conflict { .. }
             | Self::NotServed { .. }
             | Self::NoNamespace { .. }
             | Self::NotInTime { .. }
@@ -102,6 +112,14 @@ impl KubernetesError {
             | Self::Manifest { .. } => false,
         }
     }
+}
+
+fn list(conflicts: &[FieldConflict]) -> String {
+    conflicts
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// `20m`, `1h 30m`, `45s`.

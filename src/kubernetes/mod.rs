@@ -4,9 +4,12 @@
 
 mod apply;
 mod condition;
+mod conflict;
 mod connect;
 mod difference;
 mod error;
+#[cfg(test)]
+mod faults_tests;
 mod manifests;
 mod read;
 mod reference;
@@ -15,6 +18,7 @@ mod wait;
 
 pub use apply::{ApplyOperation, Ensure, FIELD_MANAGER};
 pub use condition::{Condition, condition, conditions, is_true};
+pub use conflict::FieldConflict;
 pub use connect::Cluster;
 pub use error::KubernetesError;
 pub use manifests::read_manifests;

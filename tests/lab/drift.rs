@@ -176,6 +176,49 @@ pub(crate) fn an_edited_cluster_is_put_back(lab: &Lab) {
     assert_nothing_to_do(lab);
 }
 
+/// A label of the Cluster that another program looks after: named, left to it, and taken over only when told to.
+pub(crate) fn a_field_of_another_program_is_left_to_it(lab: &Lab) {
+    let object = json!({"apiVersion": "cluster.x-k8s.io/v1beta2", "kind": "Cluster",
+        "metadata": {"name": "prod", "namespace": "prod", "labels": {"app.kubernetes.io/managed-by": "other-operator"}}});
+    let file = lab.world.path().join("labelled.json");
+    std::fs::write(&file, object.to_string()).unwrap();
+    let apply = [
+        "apply",
+        "--server-side",
+        "--force-conflicts",
+        "--field-manager=other-operator",
+        "-f",
+    ];
+    lab.moin
+        .run(&[&apply[..], &[file.to_str().unwrap()]].concat())
+        .success();
+    let before = lab.moin.get(&["clusters.cluster.x-k8s.io", "prod", "-n", "prod"]);
+
+    let told = "Cluster/prod/prod: another program looks after .metadata.labels.app.kubernetes.io/managed-by (other-operator)";
+    let refused = bootstrap(lab);
+    assert_eq!(refused.code, Some(7), "{}", refused.stderr);
+    assert!(refused.stderr.contains(told), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("--force-conflicts to take it over"),
+        "{}",
+        refused.stderr
+    );
+    let after = lab.moin.get(&["clusters.cluster.x-k8s.io", "prod", "-n", "prod"]);
+    assert_eq!(before["metadata"]["labels"], after["metadata"]["labels"]);
+    let unchecked = lab
+        .world
+        .lotse(&["bootstrap", "lab", "--skip", "cluster-accepted"]);
+    assert_eq!(unchecked.code, Some(1), "{}", unchecked.stderr);
+    assert!(unchecked.stderr.contains(told), "{}", unchecked.stderr);
+
+    assert_mended(
+        &lab.world
+            .lotse(&["bootstrap", "lab", "--force-conflicts"])
+            .success(),
+    );
+    assert_nothing_to_do(lab);
+}
+
 fn assert_mended(said: &str) {
     assert!(!said.contains("nothing to do"), "{said}");
 }

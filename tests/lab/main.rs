@@ -115,7 +115,7 @@ const LOOKING: [(&str, LabTest); 18] = [
 ];
 
 /// What changes something in the lab and puts it back.
-const CHANGING: [(&str, LabTest); 35] = [
+const CHANGING: [(&str, LabTest); 36] = [
     (
         "a_second_run_has_nothing_to_do",
         realms::a_second_run_has_nothing_to_do,
@@ -149,6 +149,10 @@ const CHANGING: [(&str, LabTest); 35] = [
     (
         "an_edited_cluster_is_put_back",
         drift::an_edited_cluster_is_put_back,
+    ),
+    (
+        "a_field_of_another_program_is_left_to_it",
+        drift::a_field_of_another_program_is_left_to_it,
     ),
     (
         "what_flux_delivers_is_put_back",

@@ -77,7 +77,9 @@ async fn connect(bootstrap: &Bootstrap<'_>, systems: &Systems) -> Result<Connect
         Err(ManagementError::NoKubeconfig { .. }) => return Ok(later()),
         other => other?,
     };
-    let cluster = Cluster::from_text(kubeconfig.expose(), &format!("of {manifest}")).await?;
+    let cluster = Cluster::from_text(kubeconfig.expose(), &format!("of {manifest}"))
+        .await?
+        .overruling(bootstrap.force_conflicts);
     match cluster.served_versions("").await {
         Err(error) if error.is_transient() && !is_available(systems, manifest).await? => Ok(later()),
         other => other

@@ -4,7 +4,7 @@ use kube::api::DynamicObject;
 
 use super::Looked;
 use super::check::{Check, CheckId};
-use crate::bootstrap::Bootstrap;
+use crate::bootstrap::{Bootstrap, CONFLICT_REMEDY};
 use crate::config::Management;
 use crate::kubernetes::{Cluster, KubernetesError, ObjectReference, is_true};
 use crate::surface::management::{self, ManagementError};
@@ -31,7 +31,7 @@ pub(super) async fn look(bootstrap: &Bootstrap<'_>) -> Looked<Cluster> {
     let declared = &bootstrap.environment.management;
     let path = declared.kubeconfig.as_deref().map(Into::into);
     let cluster = match Cluster::from_settings(path, Some(&declared.context)).await {
-        Ok(cluster) => cluster,
+        Ok(cluster) => cluster.overruling(bootstrap.force_conflicts),
         Err(error) => {
             return Looked::without(Check::by_error(
                 CheckId::ManagementAnswers,
@@ -162,6 +162,7 @@ async fn accepted(bootstrap: &Bootstrap<'_>, cluster: &Cluster) -> Check {
     }
     match cluster.would_accept(manifest).await {
         Ok(()) => Check::passed(id),
+        Err(error @ KubernetesError::Conflict { .. }) => Check::by_error(id, &error, CONFLICT_REMEDY),
         Err(error) => Check::by_error(
             id,
             &error,

@@ -9,12 +9,12 @@ use std::str::FromStr;
 use camino::Utf8PathBuf;
 use clap::Args;
 
-use super::environment::{check_realm, check_settings, find_lab, with_bootstrap};
+use super::environment::{Choices, check_realm, check_settings, find_lab, with_bootstrap};
 use super::format::Format;
 use super::ui::{self, Style};
 use super::workspace::Workspace;
 use super::{CommandError, Exit, Kind, Settings, error, written};
-use crate::bootstrap::{self, Chosen, EnvironmentPlan, Limits, Surface};
+use crate::bootstrap::{self, EnvironmentPlan, Surface};
 use crate::config::Loaded;
 use crate::diag::did_you_mean;
 use crate::names::{AppName, EnvironmentName};
@@ -111,7 +111,7 @@ pub(super) async fn make(
         (workspace, settings),
         declarations,
         (lab.as_ref(), None),
-        (Chosen::default(), Limits::default(), reporter),
+        (Choices::default(), reporter),
         async |bootstrap| {
             let planned = Box::pin(bootstrap::plan(bootstrap, reporter)).await;
             planned.map_err(|failed| error::of_plan(&failed))
