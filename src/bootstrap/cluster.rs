@@ -74,10 +74,16 @@ pub(super) async fn provide_stack(
         let wait = bootstrap.wait(Stage::Stack, &format!("ClusterClass {class}"), &task);
         management::wait_for_class(management, &served, stack, &cluster, &wait).await?;
     }
+    let fitted = management::fit(management, &served, &cluster).await?;
+    if !fitted.takes_logins {
+        task.warn(format!(
+            "{class} has no variable `oidcConfig`: the API server takes tokens of the realm only when it is told of it otherwise"
+        ));
+    }
     task.finish(format!("{class}: ClusterClass ready"));
     Ok(Stack {
         served,
-        cluster,
+        cluster: fitted.cluster,
         is_published,
         changes,
     })

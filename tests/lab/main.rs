@@ -31,6 +31,7 @@ mod reconciled;
 mod repeated;
 mod secrets;
 mod silence;
+mod stacks;
 mod strangers;
 mod supervision;
 mod systems;
@@ -115,7 +116,7 @@ const LOOKING: [(&str, LabTest); 18] = [
 ];
 
 /// What changes something in the lab and puts it back.
-const CHANGING: [(&str, LabTest); 36] = [
+const CHANGING: [(&str, LabTest); 37] = [
     (
         "a_second_run_has_nothing_to_do",
         realms::a_second_run_has_nothing_to_do,
@@ -238,6 +239,10 @@ const CHANGING: [(&str, LabTest); 36] = [
     (
         "what_is_encrypted_in_git_is_opened_by_flux",
         secrets::what_is_encrypted_in_git_is_opened_by_flux,
+    ),
+    (
+        "clusters_of_other_stacks_are_admitted",
+        stacks::clusters_of_other_stacks_are_admitted,
     ),
     (
         "a_gateway_has_an_address_and_routes_know_where_they_lead",

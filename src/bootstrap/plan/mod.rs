@@ -274,7 +274,15 @@ fn failed(stage: Stage, source: StageError) -> BootstrapError {
 
 async fn of_management(bootstrap: &Bootstrap<'_>, systems: &Systems) -> Result<SurfacePlan, StageError> {
     let served = management::served(&systems.management).await?;
-    let manifests = management::adapt(&bootstrap.desired.management, &served);
+    let mut manifests = management::adapt(&bootstrap.desired.management, &served);
+    for manifest in manifests
+        .iter_mut()
+        .filter(|manifest| manifest.kind() == "Cluster")
+    {
+        *manifest = management::fit(&systems.management, &served, manifest)
+            .await?
+            .cluster;
+    }
     let plan = systems.management.plan(&manifests).await?;
     let declared = &bootstrap.environment.management;
     Ok(SurfacePlan {

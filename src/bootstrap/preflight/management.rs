@@ -160,7 +160,11 @@ async fn accepted(bootstrap: &Bootstrap<'_>, cluster: &Cluster) -> Check {
         Ok(_) => return Check::not_asked(id, format!("known after {class} is there")),
         Err(error) => return Check::not_asked(id, error.to_string()),
     }
-    match cluster.would_accept(manifest).await {
+    let fitted = match management::fit(cluster, &served, manifest).await {
+        Ok(fitted) => fitted.cluster,
+        Err(error) => return Check::not_asked(id, error.to_string()),
+    };
+    match cluster.would_accept(&fitted).await {
         Ok(()) => Check::passed(id),
         Err(error @ KubernetesError::Conflict { .. }) => Check::by_error(id, &error, CONFLICT_REMEDY),
         Err(error) => Check::by_error(

@@ -7,6 +7,7 @@ mod cluster;
 mod error;
 mod identity;
 mod lease;
+mod spelling;
 mod stack;
 mod versions;
 
@@ -14,6 +15,7 @@ pub use cluster::{kubeconfig, wait_for_cluster};
 pub use error::ManagementError;
 pub use identity::IdentityPlace;
 pub use lease::{HeldTurn, Turn, take};
+pub use spelling::{Fitted, fit};
 pub use stack::wait_for_class;
 pub use versions::{Served, adapt, served};
 

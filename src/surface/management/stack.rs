@@ -79,7 +79,7 @@ fn releases(served: &Served, stack: &Manifest) -> Result<Vec<ObjectReference>, M
 }
 
 /// The class of `cluster`, in its own namespace unless it names another.
-fn class(served: &Served, cluster: &Manifest) -> Result<ObjectReference, ManagementError> {
+pub(super) fn class(served: &Served, cluster: &Manifest) -> Result<ObjectReference, ManagementError> {
     let topology = cluster.value().pointer("/spec/topology").unwrap_or(&Value::Null);
     let text = |pointers: [&str; 2]| {
         pointers
