@@ -116,7 +116,7 @@ const LOOKING: [(&str, LabTest); 18] = [
 ];
 
 /// What changes something in the lab and puts it back.
-const CHANGING: [(&str, LabTest); 37] = [
+const CHANGING: [(&str, LabTest); 38] = [
     (
         "a_second_run_has_nothing_to_do",
         realms::a_second_run_has_nothing_to_do,
@@ -174,6 +174,10 @@ const CHANGING: [(&str, LabTest); 37] = [
     (
         "what_would_fail_later_is_told_before",
         preflights::what_would_fail_later_is_told_before,
+    ),
+    (
+        "credentials_of_a_cloud_are_looked_at",
+        preflights::credentials_of_a_cloud_are_looked_at,
     ),
     (
         "a_protected_branch_gets_changes_by_a_pull_request",

@@ -31,21 +31,20 @@ fn failed(outcomes: &Value) -> Vec<&String> {
         .collect()
 }
 
-/// Everything holds in a lab; its controllers are no Deployments, which is said.
+/// Everything holds in a lab; its controllers are no Deployments, it has no cloud, and any version will do, which is said.
 pub(crate) fn every_check_holds_in_a_lab(lab: &Lab) {
     let checkout = Checkout::copy(lab);
     let ran = checkout.lotse(lab, &["preflight", "lab", "-o", "json"]);
     assert_eq!(ran.code, Some(0), "{}\n{}", ran.stdout, ran.stderr);
     let outcomes = outcomes(&ran);
     for (id, check) in outcomes.as_object().unwrap() {
-        let wanted = if id == "management-controllers" {
-            "not-asked"
-        } else {
-            "passed"
+        let wanted = match id.as_str() {
+            "management-controllers" | "cloud-credentials" | "version-policy" => "not-asked",
+            _ => "passed",
         };
         assert_eq!(check["outcome"], wanted, "{id}: {check}");
     }
-    assert_eq!(outcomes.as_object().unwrap().len(), 12);
+    assert_eq!(outcomes.as_object().unwrap().len(), 14);
     let only = [
         "preflight",
         "lab",
@@ -139,4 +138,53 @@ pub(crate) fn what_would_fail_later_is_told_before(lab: &Lab) {
             .await
             .unwrap();
     });
+}
+
+/// The Secret with the cloud's credentials, which the Cluster names.
+pub(crate) fn credentials_of_a_cloud_are_looked_at(lab: &Lab) {
+    let checkout = Checkout::copy(lab);
+    checkout.replace(
+        ENVIRONMENT,
+        "variables: {nodes: 2}",
+        "variables: {nodes: 2, identityRef: {name: cloud, cloudName: plusserver}}",
+    );
+    let check = || {
+        let ran = checkout.lotse(
+            lab,
+            &["preflight", "lab", "--only", "cloud-credentials", "-o", "json"],
+        );
+        outcomes(&ran)["cloud-credentials"].clone()
+    };
+    let missing = check();
+    assert_eq!(missing["problem"], "there is no Secret/prod/cloud", "{missing}");
+    let auth = "auth_url: https://a, application_credential_id: i, application_credential_secret: hunter2";
+    for (cloud, problem) in [
+        (
+            "other",
+            Some("there is no cloud `plusserver` in clouds.yaml: it has other"),
+        ),
+        ("plusserver", None),
+    ] {
+        let text = format!("clouds.yaml=clouds: {{{cloud}: {{auth: {{{auth}}}}}}}");
+        let create = [
+            "create",
+            "secret",
+            "generic",
+            "cloud",
+            "-n",
+            "prod",
+            "--from-literal",
+            &text,
+        ];
+        lab.moin.run(&create).success();
+        let found = check();
+        match problem {
+            Some(problem) => assert_eq!(found["problem"], format!("Secret/prod/cloud: {problem}")),
+            None => assert_eq!(found["outcome"], "passed", "{found}"),
+        }
+        assert!(!found.to_string().contains("hunter2"));
+        lab.moin
+            .run(&["delete", "secret", "cloud", "-n", "prod"])
+            .success();
+    }
 }

@@ -145,7 +145,7 @@ fn admitted(lab: &Lab, cluster: &Manifest) -> Result<Manifest, KubernetesError> 
 }
 
 pub(crate) fn clusters_of_other_stacks_are_admitted(lab: &Lab) {
-    make_class(&lab.moin, "openstack-scs2-1-34-v1", &of_scs2());
+    make_class(&lab.moin, "openstack-scs2-1-35-v1", &of_scs2());
     let cluster = declared(|_| {});
     assert_eq!(admitted(lab, &cluster).unwrap(), cluster);
     let wrong = declared(|environment| {
@@ -160,7 +160,7 @@ pub(crate) fn clusters_of_other_stacks_are_admitted(lab: &Lab) {
     );
     assert!(told.contains("workerRootDisk"), "{told}");
 
-    make_class(&lab.moin, "openstack-scs-1-34-v1", &of_scs());
+    make_class(&lab.moin, "openstack-scs-1-35-v1", &of_scs());
     let cluster = declared(|environment| environment.cluster.stack.name = "scs".into());
     let fitted = admitted(lab, &cluster).unwrap();
     let written = fitted.value().to_string();
@@ -178,7 +178,7 @@ pub(crate) fn clusters_of_other_stacks_are_admitted(lab: &Lab) {
         );
     }
 
-    make_class(&lab.moin, "metal3-plain-1-34-v1", &[("image", text())]);
+    make_class(&lab.moin, "metal3-plain-1-35-v1", &[("image", text())]);
     let cluster = declared(|environment| {
         let declared = &mut environment.cluster;
         (declared.stack.provider, declared.stack.name) = ("metal3".into(), "plain".into());
@@ -190,9 +190,9 @@ pub(crate) fn clusters_of_other_stacks_are_admitted(lab: &Lab) {
     let fitted = admitted(lab, &cluster).unwrap();
     assert_eq!(fitted.value()["spec"]["topology"].get("variables"), None);
     for name in [
-        "openstack-scs2-1-34-v1",
-        "openstack-scs-1-34-v1",
-        "metal3-plain-1-34-v1",
+        "openstack-scs2-1-35-v1",
+        "openstack-scs-1-35-v1",
+        "metal3-plain-1-35-v1",
     ] {
         lab.moin
             .run(&["delete", "clusterclass", name, "-n", "prod"])

@@ -45,8 +45,10 @@ checks! {
     ManagementApis = "management-apis", "the management cluster serves Cluster API and cluster stacks";
     ManagementRights = "management-rights", "the management cluster lets us make clusters";
     ManagementControllers = "management-controllers", "the controllers of the management cluster run";
+    CloudCredentials = "cloud-credentials", "the management cluster has the cloud's credentials";
     ClusterAccepted = "cluster-accepted", "the management cluster takes the Cluster with its variables";
     FluxRange = "flux-range", "Flux is made for this version of Kubernetes";
+    VersionPolicy = "version-policy", "this version of Kubernetes still gets fixes (scs-0210)";
     RepositoryReadable = "repository-readable", "the repository can be read";
     RepositoryWritable = "repository-writable", "the branch takes our pushes";
     Publication = "publication", "changes get onto the branch as git.mode says";

@@ -4,6 +4,7 @@ use kube::api::DynamicObject;
 
 use super::Looked;
 use super::check::{Check, CheckId};
+use super::credentials;
 use crate::bootstrap::{Bootstrap, CONFLICT_REMEDY};
 use crate::config::Management;
 use crate::kubernetes::{Cluster, KubernetesError, ObjectReference, is_true};
@@ -47,13 +48,14 @@ pub(super) async fn look(bootstrap: &Bootstrap<'_>) -> Looked<Cluster> {
         return Looked::with(cluster, vec![check]);
     }
     let mut checks = vec![Check::passed(CheckId::ManagementAnswers)];
-    let (apis, rights, controllers, accepted) = tokio::join!(
+    let (apis, rights, controllers, credentials, accepted) = tokio::join!(
         apis(&cluster),
         rights(&cluster, declared),
         controllers(&cluster),
+        credentials::check(bootstrap, &cluster),
         accepted(bootstrap, &cluster),
     );
-    checks.extend([apis, rights, controllers, accepted]);
+    checks.extend([apis, rights, controllers, credentials, accepted]);
     Looked::with(cluster, checks)
 }
 

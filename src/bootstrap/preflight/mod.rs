@@ -1,6 +1,7 @@
 //! The stage preflight: every system is asked whether it can do its part, all of them, before anything changes.
 
 mod check;
+mod credentials;
 mod decryption;
 mod management;
 mod repository;
@@ -79,6 +80,7 @@ async fn look(bootstrap: &Bootstrap<'_>) -> (Option<Systems>, Vec<Check>) {
     );
     let mut checks = [management.checks, branch.checks, zone.checks, keycloak.checks].concat();
     checks.push(versions::flux_range(environment));
+    checks.push(versions::policy(environment, bootstrap.today));
     let (identity, decryption) = decryption::look(environment, management.system.as_ref()).await;
     checks.extend(decryption);
     checks.retain(|check| bootstrap.checks.has(check.id));
