@@ -46,6 +46,10 @@ pub(super) fn quoted(text: &str) -> String {
 pub fn with_app(text: &str, app: &AppName) -> Option<String> {
     let before = apps_of(text)?;
     let node = tree::parse(text).ok()?;
+    if field(&node, "apps").is_none() && field(&node, "extends").is_some() {
+        // A list of its own would take the place of the one that is extended.
+        return None;
+    }
     let (at, addition) = match field(&node, "apps") {
         None => (text.len(), key_line(text, app)),
         Some(list) => addition(text, list, &scalar(app.as_str()))?,

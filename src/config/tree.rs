@@ -69,6 +69,22 @@ impl Node {
         }
     }
 
+    /// The same, as if all of it stood at `span`.
+    pub(super) fn moved(mut self, span: Span) -> Self {
+        (self.span, self.end) = (span, span.end);
+        self.value = match self.value {
+            Value::List(items) => Value::List(items.into_iter().map(|item| item.moved(span)).collect()),
+            Value::Map(fields) => Value::Map(
+                fields
+                    .into_iter()
+                    .map(|(key, value)| (Key { span, ..key }, value.moved(span)))
+                    .collect(),
+            ),
+            plain => plain,
+        };
+        self
+    }
+
     /// Makes lists and mappings reach from their beginning to their end, or to the end of their first line: the
     /// parser only tells where they begin.
     fn widen(&mut self, text: &str) {

@@ -98,9 +98,18 @@ fn keep(folder: &Utf8Path, file: &Utf8Path, whole: &str) -> io::Result<()> {
     Ok(())
 }
 
+/// The folder of the environment; that of all of them where it extends another one.
+fn declared_by(place: Place<'_>) -> Utf8PathBuf {
+    let all = Utf8PathBuf::from("environments");
+    let own = all.join(place.environment.as_str());
+    let text = fs_err::read_to_string(place.root.join(&own).join("environment.yaml"));
+    let extends = text.is_ok_and(|text| text.contains("extends"));
+    if extends { all } else { own }
+}
+
 /// All that is declared. `None` where a file was changed in this very moment, or where links make it hard to say.
 fn declared(place: Place<'_>, program: &Utf8Path, today: Date) -> io::Result<Option<[u8; 32]>> {
-    let environment = Utf8Path::new("environments").join(place.environment.as_str());
+    let environment = declared_by(place);
     let now = SystemTime::now();
     let fingerprint = |folder: &Utf8Path| {
         let mut fingerprint = Fingerprint::default();

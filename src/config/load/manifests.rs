@@ -1,8 +1,9 @@
 //! The manifests of the environment's applications, held to what is declared.
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use super::Loader;
+use super::extends::overriding;
 use crate::age::Recipient;
 use crate::config::app::App;
 use crate::config::environment::Environment;
@@ -11,16 +12,21 @@ use crate::config::read::Mentioned;
 use crate::diag::{Label, Span};
 
 impl Loader<'_> {
-    /// Checks the manifests of `apps`. `environment_folder` may hold more of them.
+    /// Checks the manifests of `apps`. `folders`, that of the environment and of those it extends, may
+    /// hold more of them.
     pub(super) fn check_manifests_of(
         &mut self,
         environment: &Environment,
-        environment_folder: &Utf8Path,
+        folders: &[Utf8PathBuf],
         (apps, readers): (&[App], Option<&[Recipient]>),
     ) {
         let subjects: Vec<Subject<'_>> = apps
             .iter()
-            .filter_map(|app| self.subject(app, environment, (environment_folder, readers)))
+            .filter_map(|app| {
+                let is_folder = |path: &Utf8Path| self.files.is_folder(path);
+                let folder = overriding(folders, app.name.as_str(), is_folder);
+                self.subject(app, environment, (folder, readers))
+            })
             .collect();
         for checked in check_all(&subjects) {
             self.diagnostics.extend(checked.diagnostics);

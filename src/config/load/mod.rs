@@ -2,6 +2,7 @@
 
 mod agreement;
 mod apps;
+mod extends;
 mod manifests;
 
 use std::collections::BTreeSet;
@@ -259,14 +260,20 @@ impl<'root> Loader<'root> {
             self.no_such_environment(name);
             return None;
         }
-        let people = self.people(&folder);
+        let folders = extends::folders(self.files, name);
+        let with_people = folders
+            .iter()
+            .find(|each| self.files.is_file(&each.join("people.yaml")));
+        let people = self.people(&with_people.unwrap_or(&folder).clone());
         // What was left out of a faulty file would be reported as unknown everywhere else.
         let people = people.filter(|_| !self.has_errors());
         let app_names = self.app_names();
         let known: BTreeSet<String> = app_names.iter().map(ToString::to_string).collect();
         let teams = people.as_ref().map(|people| people.teams.as_slice());
+        let files = self.files;
         let environment = self.file(&folder.join("environment.yaml"), |node, findings| {
-            read::environment(node, findings, name, (&known, teams))
+            let extended = extends::extended(files, node, name, findings);
+            read::environment(&extended.node, findings, name, (&known, teams))
         });
         let platform = environment.as_ref().zip(people.as_ref());
         let platform = platform.map(|(environment, people)| Platform { environment, people });
@@ -274,7 +281,8 @@ impl<'root> Loader<'root> {
         let listed: BTreeSet<&AppName> = environment.iter().flat_map(|each| &each.apps).collect();
         let read = parallel::map(&app_names, |app| {
             let mut loader = Self::new(self.files, self.today);
-            let read = loader.app(app, &folder, platform.filter(|_| listed.contains(app)));
+            let folder = extends::overriding(&folders, app.as_str(), |path| files.is_folder(path));
+            let read = loader.app(app, folder, platform.filter(|_| listed.contains(app)));
             (read.filter(|app| listed.contains(&app.name)), loader)
         });
         let apps: Vec<App> = read
@@ -293,7 +301,7 @@ impl<'root> Loader<'root> {
         let recipients = readers.map(|readers| readers.into_iter().map(|reader| reader.recipient));
         let recipients: Option<Vec<Recipient>> = recipients.map(Iterator::collect);
         if self.looks_at_manifests {
-            self.check_manifests_of(&environment, &folder, (&apps, recipients.as_deref()));
+            self.check_manifests_of(&environment, &folders, (&apps, recipients.as_deref()));
         }
         Some(Declarations {
             environment,

@@ -45,6 +45,7 @@ pub(in crate::config) fn environment(
         let own_name = fields.required("name", |node, findings| {
             same_as_folder(node, findings, folder.as_str())
         });
+        fields.optional("extends", text);
         let lab = fields.optional("lab", name);
         let domain = fields.required("domain", |node, findings| {
             Some((node.span, name::<DomainName>(node, findings)?))

@@ -13,6 +13,11 @@ pub(super) fn fields() -> Vec<Field> {
     vec![
         Field::required("name", "Name of the folder", label()),
         Field::optional(
+            "extends",
+            "Another environment: what is not stated here is taken from it; null leaves a key of it out",
+            label(),
+        ),
+        Field::optional(
             "lab",
             "The embedded lab that the environment is brought up in",
             label(),

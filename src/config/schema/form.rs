@@ -50,6 +50,22 @@ pub(super) fn object(fields: impl IntoIterator<Item = Field>) -> Value {
     schema
 }
 
+/// Takes out of `schema` which keys of mappings are required, and gives that as a schema of its own. Items of lists keep
+/// theirs.
+pub(super) fn demands(schema: &mut Value) -> Option<Value> {
+    let required = schema.as_object_mut()?.remove("required");
+    let mut below = Map::new();
+    for (key, inner) in schema.get_mut("properties").and_then(Value::as_object_mut)? {
+        below.extend(demands(inner).map(|inner| (key.clone(), inner)));
+    }
+    let mut demands = Map::new();
+    demands.extend(required.map(|required| ("required".to_owned(), required)));
+    if !below.is_empty() {
+        demands.insert("properties".to_owned(), below.into());
+    }
+    (!demands.is_empty()).then_some(Value::Object(demands))
+}
+
 /// A mapping that has exactly one of the keys `alternatives`.
 pub(super) fn one_of(mut object: Value, alternatives: &[&str]) -> Value {
     let alternatives: Vec<Value> = alternatives

@@ -91,6 +91,13 @@ impl DeclarationKind {
             ),
         ];
         let mut schema = form::object(kind.into_iter().chain(self.fields()));
+        if self == Self::Environment {
+            // What an environment does not state is taken from the one that it extends.
+            let demands = form::demands(&mut schema);
+            schema["required"] = json!(["apiVersion", "kind", "name"]);
+            schema["if"] = json!({ "not": { "required": ["extends"] } });
+            schema["then"] = json!(demands);
+        }
         let mut head = json!({
             "$schema": "http://json-schema.org/draft-07/schema#",
             "title": self.as_str(),
