@@ -1,10 +1,6 @@
 //! Environments that state only what differs from another one.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "a test fails by panicking and runs the program"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod folder;
 
