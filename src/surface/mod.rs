@@ -1,8 +1,10 @@
-//! The five surfaces, and the program that encrypts files for them. Each has the same four doors: desired (pure) → observe → plan (pure) → apply.
+//! The five surfaces, each with the same four doors: desired (pure) → observe → plan (pure) → apply. Beside them the
+//! cloud that machines are made in, which is only read, and the program that encrypts files.
 
 pub mod dns;
 pub mod git;
 pub mod keycloak;
 pub mod management;
+pub mod openstack;
 pub mod sops;
 pub mod workload;

@@ -46,6 +46,12 @@ checks! {
     ManagementRights = "management-rights", "the management cluster lets us make clusters";
     ManagementControllers = "management-controllers", "the controllers of the management cluster run";
     CloudCredentials = "cloud-credentials", "the management cluster has the cloud's credentials";
+    CloudAnswers = "cloud-answers", "the cloud logs the project in";
+    CloudFlavors = "cloud-flavors", "the cloud has the declared flavors";
+    CloudQuota = "cloud-quota", "the project's quota has room for the machines";
+    CloudImage = "cloud-image", "the project has the machines' image";
+    CloudNetwork = "cloud-network", "a network of the cloud leads out";
+    CloudLoadBalancer = "cloud-load-balancer", "the cloud has the declared kind of load balancer";
     ClusterAccepted = "cluster-accepted", "the management cluster takes the Cluster with its variables";
     FluxRange = "flux-range", "Flux is made for this version of Kubernetes";
     VersionPolicy = "version-policy", "this version of Kubernetes still gets fixes (scs-0210)";

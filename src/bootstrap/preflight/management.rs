@@ -4,7 +4,7 @@ use kube::api::DynamicObject;
 
 use super::Looked;
 use super::check::{Check, CheckId};
-use super::credentials;
+use super::{cloud, credentials};
 use crate::bootstrap::{Bootstrap, CONFLICT_REMEDY};
 use crate::config::Management;
 use crate::kubernetes::{Cluster, KubernetesError, ObjectReference, is_true};
@@ -48,15 +48,43 @@ pub(super) async fn look(bootstrap: &Bootstrap<'_>) -> Looked<Cluster> {
         return Looked::with(cluster, vec![check]);
     }
     let mut checks = vec![Check::passed(CheckId::ManagementAnswers)];
-    let (apis, rights, controllers, credentials, accepted) = tokio::join!(
+    let (apis, rights, controllers, cloud, accepted) = tokio::join!(
         apis(&cluster),
         rights(&cluster, declared),
         controllers(&cluster),
-        credentials::check(bootstrap, &cluster),
+        in_the_cloud(bootstrap, &cluster),
         accepted(bootstrap, &cluster),
     );
-    checks.extend([apis, rights, controllers, credentials, accepted]);
+    checks.extend([apis, rights, controllers, accepted]);
+    checks.extend(cloud);
     Looked::with(cluster, checks)
+}
+
+/// The credentials of the cloud, and what the cloud says to them.
+async fn in_the_cloud(bootstrap: &Bootstrap<'_>, management: &Cluster) -> Vec<Check> {
+    let (check, found) = credentials::look(bootstrap, management).await;
+    let mut checks = vec![check];
+    if found.is_some() {
+        let (class, is_new) = class_of(bootstrap, management).await;
+        let needs = cloud::Needs::of(bootstrap.environment, class.as_ref(), is_new);
+        checks.extend(cloud::checks(found.as_ref(), &needs).await);
+    }
+    checks
+}
+
+/// The class of the Cluster, where it is there, and whether the Cluster is not.
+async fn class_of(bootstrap: &Bootstrap<'_>, management: &Cluster) -> (Option<DynamicObject>, bool) {
+    let Ok(served) = management::served(management).await else {
+        return (None, true);
+    };
+    let cluster = &bootstrap.environment.cluster;
+    let read = async |kind: &str, name: &str| {
+        let namespace = bootstrap.environment.management.namespace.as_str();
+        let reference = ObjectReference::new(&served.cluster, kind, name).in_namespace(namespace);
+        management.read(&reference).await.ok().flatten()
+    };
+    let class = read("ClusterClass", &cluster.stack.class_name()).await;
+    (class, read("Cluster", cluster.name.as_str()).await.is_none())
 }
 
 async fn apis(cluster: &Cluster) -> Check {

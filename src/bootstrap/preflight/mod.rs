@@ -1,6 +1,9 @@
 //! The stage preflight: every system is asked whether it can do its part, all of them, before anything changes.
 
 mod check;
+mod cloud;
+#[cfg(test)]
+mod cloud_tests;
 mod credentials;
 mod decryption;
 mod management;
