@@ -265,3 +265,37 @@ async fn test_hook_that_declines_is_a_protected_branch() {
         .unwrap_err();
     assert!(matches!(error, GitError::Protected { .. }), "{error}");
 }
+
+/// A program in place of gpg that says that it has signed: who the key belongs to is git's and the user's affair.
+#[tokio::test]
+async fn test_commits_are_signed_where_git_is_set_so() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let forge = Forge::new();
+    let branch = forge.branch("cache");
+    branch.observe().await.unwrap();
+    let program = forge.path("signs");
+    let script = "#!/bin/sh\ncat > /dev/null\necho '[GNUPG:] SIG_CREATED ' >&2\necho '-----BEGIN PGP SIGNATURE-----'\n\
+        echo\necho signed\necho '-----END PGP SIGNATURE-----'\n";
+    fs_err::write(&program, script).unwrap();
+    fs_err::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut settings = git2::Repository::open_bare(forge.path("cache"))
+        .unwrap()
+        .config()
+        .unwrap();
+    settings.set_bool("commit.gpgsign", true).unwrap();
+    settings.set_str("gpg.program", program.as_str()).unwrap();
+    settings.set_str("user.signingkey", "somebody").unwrap();
+    let published = publish(&branch, &files(&[("clusters/a", "1")])).await.unwrap();
+    let commit = Oid::from_str(&published.commit.to_string()).unwrap();
+    let server = forge.server();
+    let (signature, _) = server.extract_signature(&commit, None).unwrap();
+    assert!(std::str::from_utf8(&signature).unwrap().contains("\nsigned\n"));
+
+    settings.set_str("gpg.program", "/bin/false").unwrap();
+    let refused = publish(&branch, &files(&[("clusters/a", "2")]))
+        .await
+        .unwrap_err();
+    assert!(refused.to_string().contains("committing"), "{refused}");
+    assert_eq!(forge.content("clusters/a").as_deref(), Some("1"));
+}
