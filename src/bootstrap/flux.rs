@@ -68,14 +68,13 @@ async fn give_decryption_key(
     Ok(usize::from(ensured != Ensure::NotNeeded))
 }
 
-/// Flux reads the repository with the environment's own credentials; a secret that is there already stays.
+/// Flux reads the repository with the reader's credentials, or else with the environment's own; a secret that is there already stays.
 async fn give_source_secret(
     bootstrap: &Bootstrap<'_>,
     workload: &Workload,
     task: &Task<'_>,
 ) -> Result<usize, StageError> {
-    let git = &bootstrap.environment.git;
-    let (Some(username), Some(password)) = (&git.username, &git.password) else {
+    let Some((username, password)) = bootstrap.environment.git.for_flux() else {
         return Ok(0);
     };
     Ok(

@@ -167,6 +167,28 @@ pub struct Git<Text = Setting, Key = SecretSetting> {
     pub username: Option<Text>,
     /// Password or token for https.
     pub password: Option<Key>,
+    /// Credentials by which Flux reads it, where those above are not for that.
+    pub reader: Option<GitReader<Text, Key>>,
+}
+
+/// Credentials that may only read the repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GitReader<Text = Setting, Key = SecretSetting> {
+    /// User name for https.
+    pub username: Text,
+    /// Password or token for https.
+    pub password: Key,
+}
+
+impl<Text, Key> Git<Text, Key> {
+    /// User name and password by which Flux reads the repository.
+    pub fn for_flux(&self) -> Option<(&Text, &Key)> {
+        let own = || Some((self.username.as_ref()?, self.password.as_ref()?));
+        match &self.reader {
+            Some(reader) => Some((&reader.username, &reader.password)),
+            None => own(),
+        }
+    }
 }
 
 /// How changes get onto the branch that Flux follows.
@@ -360,6 +382,10 @@ impl Git {
             mode: self.mode,
             username: self.username.as_ref().map(|username| to.text(username)),
             password: self.password.as_ref().map(|password| to.key(password)),
+            reader: self.reader.as_ref().map(|reader| GitReader {
+                username: to.text(&reader.username),
+                password: to.key(&reader.password),
+            }),
         }
     }
 }

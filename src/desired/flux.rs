@@ -79,7 +79,7 @@ pub(super) fn sync<Key>(environment: &Environment<String, Key>) -> Vec<Manifest>
 fn repository<Key>(environment: &Environment<String, Key>) -> Manifest {
     let git = &environment.git;
     let mut spec = json!({ "interval": "1m", "url": git.url, "ref": { "branch": git.branch } });
-    if git.password.is_some() {
+    if git.for_flux().is_some() {
         spec["secretRef"] = json!({ "name": SOURCE });
     }
     let kind = ("source.toolkit.fluxcd.io/v1", "GitRepository");

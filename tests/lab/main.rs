@@ -25,6 +25,7 @@ mod new_platform;
 mod plans;
 mod preflights;
 mod proposals;
+mod readers;
 mod readme;
 mod realms;
 mod reconciled;
@@ -116,7 +117,7 @@ const LOOKING: [(&str, LabTest); 18] = [
 ];
 
 /// What changes something in the lab and puts it back.
-const CHANGING: [(&str, LabTest); 38] = [
+const CHANGING: [(&str, LabTest); 39] = [
     (
         "a_second_run_has_nothing_to_do",
         realms::a_second_run_has_nothing_to_do,
@@ -247,6 +248,10 @@ const CHANGING: [(&str, LabTest); 38] = [
     (
         "clusters_of_other_stacks_are_admitted",
         stacks::clusters_of_other_stacks_are_admitted,
+    ),
+    (
+        "flux_reads_with_credentials_of_its_own",
+        readers::flux_reads_with_credentials_of_its_own,
     ),
     (
         "a_gateway_has_an_address_and_routes_know_where_they_lead",

@@ -131,8 +131,7 @@ async fn secrets(
     cluster: &Cluster,
 ) -> Result<Vec<PlannedChange>, StageError> {
     let mut planned = Vec::new();
-    let git = &bootstrap.environment.git;
-    if git.username.is_some() && git.password.is_some() {
+    if bootstrap.environment.git.for_flux().is_some() {
         planned.extend(missing(cluster, None, &workload::source_secret()).await?);
     }
     if let Some(identity) = &systems.identity {

@@ -57,6 +57,7 @@ checks! {
     VersionPolicy = "version-policy", "this version of Kubernetes still gets fixes (scs-0210)";
     RepositoryReadable = "repository-readable", "the repository can be read";
     RepositoryWritable = "repository-writable", "the branch takes our pushes";
+    RepositoryReader = "repository-reader", "Flux's own credentials may read the repository";
     Publication = "publication", "changes get onto the branch as git.mode says";
     Decryption = "decryption", "Flux can decrypt what is encrypted";
     ZoneWritable = "zone-writable", "the zone takes signed updates";

@@ -14,7 +14,7 @@ use super::scalar::{
 };
 use crate::config::environment::{
     Admin, Cluster, ControlPlane, Dns, DnsProvider, Encryption, Environment, Flux, FluxInstall, Gateway, Git,
-    GitHub, GitMode, Identity, Management, Rfc2136, Stack, TsigAlgorithm, TsigKey, WorkerGroup,
+    GitHub, GitMode, GitReader, Identity, Management, Rfc2136, Stack, TsigAlgorithm, TsigKey, WorkerGroup,
 };
 use crate::config::mask;
 use crate::config::mend::{scalar, suggest};
@@ -321,6 +321,7 @@ fn git(node: &Node, findings: &mut Findings<'_>, environment: &EnvironmentName) 
         let mode = fields.required("mode", |node, findings| choice(node, findings, &modes));
         let username = fields.optional("username", setting);
         let password = fields.optional("password", secret);
+        let reader = fields.optional("reader", git_reader);
         Some(Git {
             url: url?,
             branch: branch?,
@@ -328,6 +329,18 @@ fn git(node: &Node, findings: &mut Findings<'_>, environment: &EnvironmentName) 
             mode: mode?,
             username,
             password,
+            reader,
+        })
+    })
+}
+
+fn git_reader(node: &Node, findings: &mut Findings<'_>) -> Option<GitReader> {
+    mapping(node, findings, |fields| {
+        let username = fields.required("username", setting);
+        let password = fields.required("password", secret);
+        Some(GitReader {
+            username: username?,
+            password: password?,
         })
     })
 }

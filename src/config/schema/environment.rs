@@ -151,6 +151,14 @@ fn git() -> Value {
         ),
         Field::optional("username", "User name for the repository", setting(text())),
         Field::optional("password", "Password or token for the repository", secret()),
+        Field::optional(
+            "reader",
+            "Credentials by which Flux reads the repository, where those above may do more",
+            object([
+                Field::required("username", "User name", setting(text())),
+                Field::required("password", "Password or token", secret()),
+            ]),
+        ),
     ])
 }
 

@@ -114,8 +114,9 @@ impl Branch {
     }
 
     /// The newest commit of the branch, `None` where there is no such branch.
-    pub(super) async fn head(&self) -> Result<Option<CommitId>, GitError> {
+    pub async fn head(&self) -> Result<Option<CommitId>, GitError> {
         let _lock = cache::CacheLock::take(&self.git.directory).await?;
+        drop(cache::open(&self.git.directory)?);
         self.remote_head().await
     }
 
