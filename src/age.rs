@@ -41,7 +41,9 @@ impl Recipient {
     /// [`NotAKey::Recipient`].
     pub fn new(text: &str) -> Result<Self, NotAKey> {
         match bech32::decode(text) {
-            Ok((prefix, bytes)) if prefix == RECIPIENT && bytes.len() == 32 => Ok(Self(text.to_owned())),
+            Ok((prefix, bytes)) if prefix == RECIPIENT && bytes.len() == 32 && is_lower(text) => {
+                Ok(Self(text.to_owned()))
+            }
             _ => Err(NotAKey::Recipient),
         }
     }
@@ -103,6 +105,11 @@ impl Identity {
     }
 }
 
+/// Bech32 may be written in capitals, which age and sops don't take for a recipient.
+fn is_lower(text: &str) -> bool {
+    !text.bytes().any(|byte| byte.is_ascii_uppercase())
+}
+
 /// All recipients that stand in a text, each once and sorted: those of a file that sops encrypted, whatever its format.
 #[must_use]
 pub fn recipients_in(text: &str) -> Vec<Recipient> {
@@ -142,6 +149,7 @@ mod tests {
         let wrong = format!("{}{wrong}", &right.as_str()[..61]);
         assert_eq!(Recipient::new(&wrong), Err(NotAKey::Recipient));
         assert_eq!(Recipient::new(SECRET), Err(NotAKey::Recipient));
+        assert!(Recipient::new(&right.as_str().to_uppercase()).is_err());
         for text in ["", "# nothing", right.as_str(), &format!("{SECRET}\n{SECRET}")] {
             assert_eq!(Identity::read(&Secret::new(text)).err(), Some(NotAKey::Identity));
         }

@@ -173,6 +173,12 @@ fn apart(repository: &Repository) {
     let file = "environments/prod/environment.yaml";
     repository.change(file, "namespace: prod", "namespace: another");
     repository.change(file, "domain: prod.lab.test", "domain: another.lab.test");
+    let told = repository.check(Output::Text).err;
+    assert!(
+        told.contains("error[E0322]: the realm `scs` is declared by"),
+        "{told}"
+    );
+    repository.change(file, "realm: scs", "realm: another");
 }
 
 #[test]

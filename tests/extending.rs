@@ -22,6 +22,7 @@ domain: small.lab.test
 management: {namespace: small}
 cluster: {name: small}
 git: {path: clusters/small}
+identity: {realm: small}
 apps: [db]
 ";
 
@@ -90,7 +91,7 @@ fn test_what_is_not_stated_comes_from_the_other_environment() {
         (&own.cluster.stack, &own.cluster.version),
         (&base.cluster.stack, &base.cluster.version)
     );
-    assert_eq!((&own.identity, &own.dns), (&base.identity, &base.dns));
+    assert_eq!((&own.identity.url, &own.dns), (&base.identity.url, &base.dns));
     assert_eq!(own.apps.len(), 1);
     assert_eq!(small.people, lab.people);
 }
@@ -126,6 +127,8 @@ fn test_what_can_not_be_extended_is_told() {
         told.contains("environments/small/environment.yaml:4:10"),
         "{told}"
     );
+    assert!(told.contains("did you mean `lab`?"), "{told}");
+    assert_eq!(told.matches("error[").count(), 1, "{told}");
     repository.write("environments/small/environment.yaml", &extending("other"));
     repository.write(
         "environments/other/environment.yaml",
@@ -169,4 +172,20 @@ fn test_a_change_of_the_base_is_rendered() {
     assert!(said.contains("another"), "{said}");
     let (code, said) = repository.lotse(&["check"]);
     assert_eq!(code, Some(0), "{said}");
+}
+
+/// What was taken over is mended where it stands.
+#[test]
+fn test_a_fix_never_touches_what_extends() {
+    let repository = Repository::new();
+    let path = "environments/lab/environment.yaml";
+    let text = fs_err::read_to_string(repository.root().join(path)).unwrap();
+    repository.write(path, &text.replace("context: moin", "contxt: moin"));
+    let (_, said) = repository.lotse(&["check", "small", "--fix"]);
+    assert!(
+        said.contains("it is taken over from environments/lab/environment.yaml"),
+        "{said}"
+    );
+    let kept = fs_err::read_to_string(repository.root().join("environments/small/environment.yaml")).unwrap();
+    assert_eq!(kept, SMALL);
 }

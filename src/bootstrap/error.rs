@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::preflight::Check;
-use crate::kubernetes::KubernetesError;
+use crate::kubernetes::{KubernetesError, remedy};
 use crate::surface::dns::{Conflicts, DnsError};
 use crate::surface::git::GitError;
 use crate::surface::keycloak::KeycloakError;
@@ -205,6 +205,7 @@ fn of_request(error: &KubernetesError) -> Vec<String> {
                     .to_owned(),
             ]
         }
+        KubernetesError::Hopeless { reason, .. } => remedy(reason).map(str::to_owned).into_iter().collect(),
         KubernetesError::Conflict { .. } => vec![CONFLICT_REMEDY.to_owned()],
         KubernetesError::NotInTime { state, .. } => {
             let event = state

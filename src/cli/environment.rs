@@ -120,10 +120,10 @@ pub(super) async fn management(
 ) -> Result<Cluster, CommandError> {
     let environment = &loaded.declarations.environment;
     let resolved = environment
-        .resolve(&values(settings, lab)?)
+        .resolve_management(&values(settings, lab)?)
         .map_err(|missing| missing_settings(&missing, &environment.name))?;
-    let path = resolved.management.kubeconfig.as_deref().map(Into::into);
-    Cluster::from_settings(path, Some(&resolved.management.context))
+    let path = resolved.kubeconfig.as_deref().map(Into::into);
+    Cluster::from_settings(path, Some(&resolved.context))
         .await
         .map_err(|error| {
             CommandError::from_error(Kind::Failed, &error)

@@ -333,6 +333,19 @@ impl Environment {
         values.finish(resolved)
     }
 
+    /// The management cluster alone, with all its settings.
+    ///
+    /// # Errors
+    /// Names every variable that is not set or empty.
+    pub fn resolve_management(
+        &self,
+        values: &BTreeMap<String, String>,
+    ) -> Result<Management<String>, MissingSettings> {
+        let mut values = Values::new(values);
+        let resolved = self.management.convert(&mut values);
+        values.finish(resolved)
+    }
+
     /// The environment with `${NAME}` where a value is known only at run time.
     #[must_use]
     pub fn outline(&self) -> EnvironmentOutline {
@@ -344,11 +357,7 @@ impl Environment {
             name: self.name.clone(),
             lab: self.lab.clone(),
             domain: self.domain.clone(),
-            management: Management {
-                kubeconfig: self.management.kubeconfig.as_ref().map(|path| to.text(path)),
-                context: self.management.context.clone(),
-                namespace: self.management.namespace.clone(),
-            },
+            management: self.management.convert(to),
             cluster: self.cluster.clone(),
             git: self.git.convert(to),
             flux: self.flux.clone(),
@@ -359,6 +368,16 @@ impl Environment {
             encryption: self.encryption.as_ref().map(|encryption| encryption.convert(to)),
             cluster_wide: self.cluster_wide.clone(),
             apps: self.apps.clone(),
+        }
+    }
+}
+
+impl Management {
+    fn convert<Text, Key>(&self, to: &mut impl Convert<Text, Key>) -> Management<Text> {
+        Management {
+            kubeconfig: self.kubeconfig.as_ref().map(|path| to.text(path)),
+            context: self.context.clone(),
+            namespace: self.namespace.clone(),
         }
     }
 }

@@ -33,15 +33,15 @@ pub use environment::{
     Rfc2136, Stack, TsigAlgorithm, TsigKey, WorkerGroup,
 };
 pub use load::{
-    Declarations, Loaded, Problems, app_folders, environments, load, load_declared, load_files, load_people,
-    misnamed_environments, rivals,
+    Declarations, Loaded, Problems, app_folders, environment_folders, environments, load, load_declared,
+    load_files, load_people, misnamed_environments, rivals,
 };
 pub use manifests::{ManifestOutline, manifest_outlines};
 pub use mend::{lists_app, scalar, with_app};
 pub use network::{Network, NetworkPeer, NetworkRule};
 pub use people::{People, Person, Team};
 pub use schema::DeclarationKind;
-pub use sealed::{Reader, is_sealed, readers, sealed_to, without_key};
+pub use sealed::{Reader, Sealed, readers, sealed, without_key};
 pub use setting::{EnvName, MissingSettings, SecretSetting, Setting};
 pub use source::{
     Chart, ChartValues, GitFolder, GitReference, Helm, OciFolder, OciReference, Source, Upstream,

@@ -60,7 +60,7 @@ pub enum KubernetesError {
         state: Box<Explanation>,
     },
     /// What was waited for won't come by waiting.
-    #[error("{what} can't be reached: {reason}")]
+    #[error("{what} can't become ready: {reason}")]
     Hopeless {
         /// What was waited for.
         what: String,

@@ -17,6 +17,17 @@ use crate::secret::Secret;
 const ENCRYPTED_KEYS: &str = "^(data|stringData)$";
 /// A file system in memory, where there is one: what an editor sees in plain text never gets to a disk.
 const IN_MEMORY: &str = "/dev/shm";
+/// Settings of the caller that would encrypt to others than is asked for (sops, `cmd/sops/main.go`).
+const FOREIGN: [&str; 8] = [
+    "SOPS_AGE_RECIPIENTS",
+    "SOPS_PGP_FP",
+    "SOPS_KMS_ARN",
+    "SOPS_GCP_KMS_IDS",
+    "SOPS_AZURE_KEYVAULT_URLS",
+    "SOPS_VAULT_URIS",
+    "SOPS_HUAWEI_KMS_IDS",
+    "SOPS_CONFIG",
+];
 /// What sops says when none of the user's keys opens a file.
 const NOT_OPENED: &str = "Failed to get the data key";
 /// At most this much of what sops says gets into an error.
@@ -84,7 +95,7 @@ impl Sops {
     pub async fn set(&self, file: &Utf8Path, key: &str, value: &Secret) -> Result<(), SopsError> {
         let place = format!("[\"stringData\"][{}]", Value::from(key));
         let value = Secret::new(json!(value.expose()).to_string());
-        let arguments = ["set", "--value-stdin", file.as_str(), &place];
+        let arguments = ["set", "--idempotent", "--value-stdin", file.as_str(), &place];
         self.run("change", file, &arguments, &value).await.map(drop)
     }
 
@@ -93,9 +104,9 @@ impl Sops {
         &self,
         file: &Utf8Path,
         added: &[Recipient],
-        removed: &[Recipient],
+        removed: &[String],
     ) -> Result<String, SopsError> {
-        let (added, removed) = (joined(added), joined(removed));
+        let (added, removed) = (joined(added), removed.join(","));
         let mut arguments = vec!["rotate"];
         for (option, recipients) in [("--add-age", &added), ("--rm-age", &removed)] {
             if !recipients.is_empty() {
@@ -110,8 +121,11 @@ impl Sops {
     /// Opens `file` in the user's editor. What the editor sees is kept in memory where the system has such a place.
     ///
     /// # Errors
-    /// When the editor can't be started, or left a file that is no YAML.
+    /// When none of the user's keys opens the file, or the editor fails.
     pub async fn edit(&self, file: &Utf8Path) -> Result<(), SopsError> {
+        // sops itself says this at length, on the terminal.
+        self.run("open", file, &["decrypt", file.as_str()], &Secret::default())
+            .await?;
         let mut command = self.command();
         command.args(["edit", file.as_str()]);
         if Utf8Path::new(IN_MEMORY).is_dir() {
@@ -154,11 +168,16 @@ impl Sops {
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
-        Err(failure(action, file, &output))
+        Err(failure(action, file, &output, input))
     }
 
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
+        // Rules of a `.sops.yaml` above would say to whom, too.
+        command.args(["--config", "/dev/null"]);
+        for name in FOREIGN {
+            command.env_remove(name);
+        }
         if let Some(key) = &self.key {
             command.env("SOPS_AGE_KEY", key.expose());
         }
@@ -181,9 +200,23 @@ impl SopsError {
             Self::NotOpened { .. } => Self::NotOpened {
                 file: file.to_owned(),
             },
-            other => other,
+            Self::Failed { said, .. } => Self::Failed {
+                action: format!("work on {file}"),
+                said,
+            },
+            other @ Self::Program { .. } => other,
         }
     }
+}
+
+/// `said` without what was put in: a program that repeats it must not bring it into an error.
+fn without(said: &str, input: &Secret) -> String {
+    const SHORTEST: usize = 3;
+    let words = input
+        .expose()
+        .split(|letter: char| letter.is_whitespace() || "\"'{},".contains(letter));
+    let words = words.filter(|word| word.len() >= SHORTEST);
+    words.fold(said.to_owned(), |said, word| said.replace(word, "***"))
 }
 
 fn joined(recipients: &[Recipient]) -> String {
@@ -194,8 +227,8 @@ fn joined(recipients: &[Recipient]) -> String {
         .join(",")
 }
 
-fn failure(action: &str, file: &Utf8Path, output: &Output) -> SopsError {
-    let said = String::from_utf8_lossy(&output.stderr);
+fn failure(action: &str, file: &Utf8Path, output: &Output, input: &Secret) -> SopsError {
+    let said = without(&String::from_utf8_lossy(&output.stderr), input);
     if said.contains(NOT_OPENED) {
         return SopsError::NotOpened {
             file: file.to_owned(),

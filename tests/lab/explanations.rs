@@ -196,7 +196,7 @@ pub(crate) fn a_bring_up_names_cause_remedy_and_runbook(lab: &Lab) {
     for part in [
         "Kustomization/flux-system/website > Deployment/website/website > ReplicaSet/website/website-",
         "exceeded quota: quota, requested: requests.cpu=50",
-        "\n           help: lower what the pods ask for, or raise `limits` in the application's declaration\n",
+        "\n           help: lower what the pods ask for, or raise `quota` in the application's declaration\n",
         "\n           runbook: runbooks/website/outage.md\n",
         "caused by: the platform was not reached within 40s: Kustomization/flux-system/website > ",
         "help: the runbook for this is runbooks/website/outage.md\n",
@@ -209,7 +209,35 @@ pub(crate) fn a_bring_up_names_cause_remedy_and_runbook(lab: &Lab) {
             ran.stderr
         );
     }
+    a_new_version_that_finds_no_node_is_named(lab);
     let mended = Checkout::copy(lab).bootstrap(lab, &[]);
     mended.success();
     settled(lab);
+}
+
+/// The version before runs on, and what holds the new one up is named all the same.
+fn a_new_version_that_finds_no_node_is_named(lab: &Lab) {
+    let checkout = Checkout::copy(lab);
+    checkout.replace(
+        "environments/lab/apps/website/manifests/deployment.yaml",
+        "cpu: 50m",
+        "cpu: 60",
+    );
+    let declared = "environments/lab/apps/website/app.yaml";
+    let text = std::fs::read_to_string(checkout.path().join(declared)).unwrap();
+    checkout.write(declared, &format!("{text}quota: {{cpu: \"200\", memory: 8Gi}}\n"));
+    let ran = checkout.bootstrap(lab, &["--timeout", "flux=40s"]);
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    for part in [
+        "> Pod/website/website-",
+        "nodes are available: ",
+        "Insufficient cpu",
+        "add workers",
+    ] {
+        assert!(
+            ran.stderr.contains(part),
+            "`{part}` is missing in\n{}",
+            ran.stderr
+        );
+    }
 }

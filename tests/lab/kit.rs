@@ -239,7 +239,8 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// kubectl as it was built from the pinned Kubernetes.
-fn kubectl_program() -> PathBuf {
+/// The program of a component, built where it is not yet.
+pub(crate) fn program(component: Component) -> PathBuf {
     let cache = std::env::var("XDG_CACHE_HOME")
         .unwrap_or_else(|_| format!("{}/.cache", std::env::var("HOME").expect("HOME is set")));
     let sources = Sources {
@@ -247,9 +248,8 @@ fn kubectl_program() -> PathBuf {
         kubebuilder_assets: None,
         cache: format!("{cache}/lotse/components").into(),
     };
-    let kubectl =
-        block_on(Components::new(sources).acquire(Component::Kubectl, &lotse::report::Silent)).unwrap();
-    kubectl.program().as_std_path().to_owned()
+    let acquired = block_on(Components::new(sources).acquire(component, &lotse::report::Silent));
+    acquired.unwrap().program().as_std_path().to_owned()
 }
 
 /// Plain kubectl.
@@ -262,7 +262,7 @@ pub(crate) struct Kubectl {
 impl Kubectl {
     pub(crate) fn with(kubeconfig: impl Into<PathBuf>) -> Self {
         Self {
-            program: kubectl_program(),
+            program: program(Component::Kubectl),
             kubeconfig: kubeconfig.into(),
         }
     }

@@ -6,9 +6,10 @@ use std::process::Stdio;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use lotse::lab::component::Component;
 use serde_json::Value;
 
-use crate::kit::{Lab, Ran, run};
+use crate::kit::{Lab, Ran, program, run};
 use crate::systems::{Checkout, settled};
 
 const ENVIRONMENT: &str = "environments/lab/environment.yaml";
@@ -102,11 +103,100 @@ pub(crate) fn what_is_encrypted_in_git_is_opened_by_flux(lab: &Lab) {
     }
     another_key_is_told_before(&nobody);
 
+    a_lost_key_is_replaced(lab);
+    values_stay_secret(lab);
+
     Checkout::copy(lab).bootstrap(lab, &[]).success();
     settled(lab);
     lab.moin
         .run(&["delete", "secret", "lab-age", "-n", "prod"])
         .success();
+}
+
+/// A desk with a checkout of its own that has one encrypted file, and the key of a person who can open it.
+fn with_a_file<'lab>(lab: &'lab Lab, checkout: &'lab Checkout, key: &str) -> Desk<'lab> {
+    let desk = Desk {
+        lab,
+        checkout,
+        key: lab.world.path().join(key),
+    };
+    let recipient = desk.lotse(&["secrets", "key"]).success();
+    let with_key = format!("login: mira, id: 4, age: {}", recipient.trim());
+    checkout.replace(PEOPLE, "login: mira, id: 4", &with_key);
+    desk.lotse(&["secrets", "init", "lab"]).success();
+    checkout.replace(ENVIRONMENT, "secrets: {", "secrets: {teams: [platform], ");
+    desk.set("password", VALUES[0]).success();
+    desk
+}
+
+/// The management cluster has lost the key: another one is made, and somebody who can open the files encrypts them to it.
+fn a_lost_key_is_replaced(lab: &Lab) {
+    let checkout = Checkout::copy(lab);
+    let desk = with_a_file(lab, &checkout, "second.key");
+    lab.moin
+        .run(&["delete", "secret", "lab-age", "-n", "prod"])
+        .success();
+    let preflight = desk.lotse(&["preflight", "lab", "--only", "decryption"]);
+    assert!(
+        preflight.stdout.contains("--new` makes another"),
+        "{}",
+        preflight.stdout
+    );
+    let refused = desk.lotse(&["secrets", "init", "lab"]);
+    assert_eq!(refused.code, Some(1), "{}", refused.stderr);
+    let made = desk.lotse(&["secrets", "init", "lab", "--new"]);
+    assert!(made.stderr.contains("the cluster can't open"), "{}", made.stderr);
+    let recipient = made.success();
+    let text = std::fs::read_to_string(checkout.path().join(ENVIRONMENT)).unwrap();
+    assert!(text.contains(recipient.trim()), "{text}");
+    let checked = desk.lotse(&["check", "lab"]);
+    assert!(checked.stderr.contains("error[E0419]"), "{}", checked.stderr);
+    assert_eq!(desk.doctor().0, Some(5));
+    desk.lotse(&["secrets", "rekey", "lab"]).success();
+    assert_eq!(desk.doctor().0, Some(0));
+    desk.lotse(&["preflight", "lab", "--only", "decryption"])
+        .success();
+}
+
+/// Whatever is asked for, no value gets into a file or an error in plain text.
+fn values_stay_secret(lab: &Lab) {
+    let checkout = Checkout::copy(lab);
+    let desk = with_a_file(lab, &checkout, "third.key");
+    let path = checkout.path().join(FILE);
+    let same = desk.set("password", VALUES[0]);
+    assert!(same.stderr.contains("has that value already"), "{}", same.stderr);
+    // A file that somebody had sops encrypt in part only.
+    let text = std::fs::read_to_string(&path).unwrap();
+    let narrow = text.replace("^(data|stringData)$", "^data$");
+    std::fs::write(&path, &narrow).unwrap();
+    let refused = desk.set("another", "PLAIN-VALUE");
+    assert_eq!(refused.code, Some(1), "{}", refused.stderr);
+    assert!(!std::fs::read_to_string(&path).unwrap().contains("PLAIN-VALUE"));
+    std::fs::write(&path, text.replace("mac: ENC", "max: ENC")).unwrap();
+    let refused = desk.set("another", "PLAIN-VALUE");
+    assert!(refused.stderr.contains("is damaged"), "{}", refused.stderr);
+    std::fs::remove_file(&path).unwrap();
+    let odd = "a\u{85}b\u{7f} 'c' \"d\" \u{1f600}\n- e: f";
+    desk.set("odd", odd).success();
+    let opened = run(std::process::Command::new(program(Component::Sops))
+        .args(["decrypt", "--extract", "[\"stringData\"][\"odd\"]"])
+        .arg(&path)
+        .env("SOPS_AGE_KEY_FILE", &desk.key));
+    assert_eq!(opened.success(), odd);
+    for place in [
+        "environments/lab/apps/website/token.yaml",
+        "apps/website/manifests/token.yaml",
+    ] {
+        let refused = desk.lotse(&["secrets", "set", "lab", place, "key"]);
+        assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+        assert!(
+            refused.stderr.contains("is no manifest that lab delivers"),
+            "{}",
+            refused.stderr
+        );
+    }
+    let edited = desk.lotse(&["secrets", "edit", "lab", FILE]);
+    assert!(edited.stderr.contains("needs a terminal"), "{}", edited.stderr);
 }
 
 fn the_cluster_gets_a_key(desk: &Desk<'_>) {
@@ -170,6 +260,8 @@ fn people_come_and_go(mira: &Desk<'_>, admin: &Desk<'_>) {
     let checked = mira.lotse(&["check", "lab"]);
     assert!(checked.stderr.contains("warning[E0420]"), "{}", checked.stderr);
     assert_eq!(mira.doctor().1["files"][0]["others"], serde_json::json!(["mira"]));
+    let refused = mira.set("token", "for whom?");
+    assert!(refused.stderr.contains("who should not"), "{}", refused.stderr);
     let rekeyed = mira.lotse(&["secrets", "rekey", "lab"]);
     assert!(rekeyed.stderr.contains("change them"), "{}", rekeyed.stderr);
     rekeyed.success();

@@ -38,8 +38,11 @@ impl NoIdentity {
         match self {
             Self::Malformed(_) => "give the text of the identity, which begins with AGE-SECRET-KEY-1",
             Self::NotKept { .. } => {
-                "`lotse secrets init ENVIRONMENT --import` takes a copy of it; where none is left, make a new key with \
-                 `lotse secrets init` and have somebody who can open the files run `lotse secrets rekey`"
+                "`lotse secrets init ENVIRONMENT --import` takes a copy of it; where none is left, `lotse secrets init \
+                 ENVIRONMENT --new` makes another, and somebody who can open the files runs `lotse secrets rekey ENVIRONMENT`"
+            }
+            Self::Management(ManagementError::NotAnIdentity { .. }) => {
+                "delete that Secret; `lotse secrets init ENVIRONMENT --import` takes a copy of the key"
             }
             Self::Management(_) => "use credentials that may read Secrets in management.namespace",
             Self::OfAnother { .. } => {

@@ -44,6 +44,8 @@ struct FileOutline {
     missing: Vec<String>,
     /// Logins, and recipients of nobody who is known.
     others: Vec<String>,
+    /// What stands in it in plain text.
+    open: Vec<String>,
 }
 
 pub(super) fn run(arguments: &DoctorArguments, workspace: &Workspace<'_>) -> Result<Exit, CommandError> {
@@ -59,7 +61,7 @@ pub(super) fn run(arguments: &DoctorArguments, workspace: &Workspace<'_>) -> Res
             .map(ToString::to_string)
             .collect(),
     };
-    let exit = if files.iter().all(SealedFile::is_right) {
+    let exit = if files.iter().all(|file| file.is_right() && file.open.is_empty()) {
         Exit::Done
     } else {
         Exit::Pending
@@ -78,14 +80,15 @@ fn outline(file: &SealedFile, declarations: &Declarations) -> FileOutline {
         let members = &declarations.people.members;
         let known = members
             .iter()
-            .find(|person| person.age.as_ref() == Some(recipient));
-        known.map_or_else(|| recipient.to_string(), |person| person.login.to_string())
+            .find(|person| person.age.as_ref().is_some_and(|age| age.as_str() == recipient));
+        known.map_or_else(|| recipient.clone(), |person| person.login.to_string())
     });
     FileOutline {
         path: file.path.to_string(),
         opens: names(&file.opens),
         missing: names(&file.missing),
         others: others.collect(),
+        open: file.open.clone(),
     }
 }
 
@@ -103,6 +106,7 @@ fn text(findings: &Findings) -> String {
             ("opens", &file.opens),
             ("missing", &file.missing),
             ("others", &file.others),
+            ("plain", &file.open),
         ] {
             if !names.is_empty() {
                 lines.push(format!("  {key:9}{}", names.join(", ")));

@@ -2,16 +2,17 @@
 
 use std::io::Read;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
 
-use super::super::environment::{check_settings, find_lab, management};
-use super::super::files::{self, NewFiles};
+use super::super::environment::{find_lab, management};
+use super::super::files;
 use super::super::workspace::Workspace;
 use super::super::{CommandError, Exit, Kind, Settings, ui};
-use crate::age::Identity;
+use super::sealed;
+use crate::age::{Identity, Recipient};
 use crate::config::Loaded;
-use crate::diag::Sources;
+use crate::config::file::Replacement;
 use crate::kubernetes::{Cluster, ObjectReference};
 use crate::names::EnvironmentName;
 use crate::secret::Secret;
@@ -36,6 +37,9 @@ pub(super) struct InitArguments {
     /// Take the key from standard input in place of making one
     #[arg(long)]
     import: bool,
+    /// Make another key where the declared one is lost, and write its recipient in place of that
+    #[arg(long, conflicts_with = "import")]
+    new: bool,
 }
 
 pub(super) async fn run(
@@ -44,41 +48,45 @@ pub(super) async fn run(
     settings: &Settings,
 ) -> Result<Exit, CommandError> {
     let loaded = workspace.open_declared(&arguments.environment)?;
-    check_settings(&loaded, settings)?;
-    let imported = if arguments.import { Some(import()?) } else { None };
+    let imported = if arguments.import {
+        Some(import().await?)
+    } else {
+        None
+    };
     let lab = find_lab(&loaded, settings).await?;
     let cluster = management(&loaded, settings, lab.as_ref()).await?;
     let declared = &loaded.declarations.environment;
     let place = IdentityPlace::of(&declared.name, &declared.management.namespace);
-    let kept = place.read(&cluster).await.map_err(|error| failed(&error))?;
+    let path = Utf8PathBuf::from(format!("environments/{}/environment.yaml", declared.name));
+    let text = files::text(workspace, &path)?;
+    // One that is taken over from another environment is not this one's.
     let recipient = declared
         .encryption
         .as_ref()
         .map(|encryption| &encryption.recipient);
+    let recipient = recipient.filter(|recipient| text.contains(recipient.as_str()));
+    let kept = place.read(&cluster).await.map_err(|error| failed(&error))?;
     let (identity, is_new) = match (kept, imported) {
         (Some(kept), Some(imported)) if kept.recipient() != imported.recipient() => {
-            return Err(other_key(
-                &place,
-                "the management cluster keeps another key, which is not overwritten",
-            ));
+            let message = "the management cluster keeps another key, which is not overwritten";
+            return Err(other_key(&place, message));
         }
         (Some(kept), _) => (kept, false),
         (None, Some(imported)) => (imported, true),
-        (None, None) if recipient.is_some() => {
-            return Err(other_key(
-                &place,
-                "secrets.recipient is declared, and the management cluster does not keep its key",
-            )
-            .hint(
-                "`--import` gives it a copy; to begin anew, take `secrets` out of environment.yaml first",
+        (None, None) if recipient.is_some() && !arguments.new => {
+            let message = "secrets.recipient is declared, and the management cluster does not keep its key";
+            return Err(other_key(&place, message).hint(
+                "`--import` gives it a copy of the key; where there is none, `--new` makes another and writes its recipient",
             ));
         }
         (None, None) => (Identity::generate(), true),
     };
-    if recipient.is_some_and(|recipient| *recipient != identity.recipient()) {
+    let found = identity.recipient();
+    let is_other = recipient.is_some_and(|recipient| *recipient != found);
+    if is_other && !arguments.new {
         return Err(other_key(
             &place,
-            "the key belongs to another recipient than secrets.recipient",
+            "the key belongs to another recipient than secrets.recipient; `--new` writes that of the key",
         ));
     }
     if is_new {
@@ -92,13 +100,68 @@ pub(super) async fn run(
             place.reference()
         ));
     }
-    if recipient.is_none() {
-        declare(&loaded, &identity, workspace)?;
-    } else if !is_new {
-        ui::eprint("the key is there and declared: nothing to do\n");
+    match recipient {
+        Some(recipient) if is_other => {
+            let after = text.replace(recipient.as_str(), found.as_str());
+            replace(workspace, &path, (&text, &after))?;
+        }
+        Some(_) if !is_new => ui::eprint("the key is there and declared: nothing to do\n"),
+        Some(_) => {}
+        None => replace(workspace, &path, (&text, &with_secrets(&text, &found)))?,
     }
-    ui::print(&format!("{}\n", identity.recipient()));
+    if declared.lab.is_some() && is_new {
+        ui::eprint(
+            "the key ends with the lab: what is encrypted to it alone can't be opened in another one\n",
+        );
+    }
+    tell_files(&loaded, &identity, workspace)?;
+    ui::print(&format!("{found}\n"));
     Ok(Exit::Done)
+}
+
+/// Says which files the cluster can't open with this key.
+fn tell_files(loaded: &Loaded, identity: &Identity, workspace: &Workspace<'_>) -> Result<(), CommandError> {
+    let mut declarations = loaded.declarations.clone();
+    if let Some(encryption) = &mut declarations.environment.encryption {
+        encryption.recipient = identity.recipient();
+    }
+    let files = sealed::files(workspace.root, &declarations).map_err(|error| failed(&error))?;
+    let closed = files
+        .iter()
+        .filter(|file| file.opens.iter().all(|reader| reader.person.is_some()));
+    let closed: Vec<&str> = closed.map(|file| file.path.as_str()).collect();
+    if !closed.is_empty() && declarations.environment.encryption.is_some() {
+        ui::eprint(&format!(
+            "the cluster can't open {} yet: `lotse secrets rekey {}`, by somebody who can\n",
+            closed.join(", "),
+            declarations.environment.name
+        ));
+    }
+    Ok(())
+}
+
+/// `secrets` at the end of an environment.yaml.
+fn with_secrets(text: &str, recipient: &Recipient) -> String {
+    let start = if text.ends_with('\n') { "" } else { "\n" };
+    format!("{text}{start}secrets: {{recipient: {recipient}}}\n")
+}
+
+/// Writes environment.yaml, whatever is wrong with other files: encrypted ones may be for an earlier key.
+fn replace(
+    workspace: &Workspace<'_>,
+    path: &Utf8Path,
+    (before, after): (&str, &str),
+) -> Result<(), CommandError> {
+    if crate::config::yaml::documents(after).is_err() {
+        let message = format!("{path} declares `secrets` in a way that can't be added to");
+        return Err(CommandError::new(Kind::Failed, message)
+            .hint("take `secrets` out of it and run the command again; the key is kept"));
+    }
+    Replacement::prepare(workspace.root, path, before, after)
+        .and_then(Replacement::finish)
+        .map_err(|error| failed(&error))?;
+    ui::eprint(&format!("changed {path}\n"));
+    Ok(())
 }
 
 fn failed(error: &(dyn std::error::Error + 'static)) -> CommandError {
@@ -110,11 +173,17 @@ fn other_key(place: &IdentityPlace, message: &str) -> CommandError {
         .hint(format!("it is {} there; nothing was changed", place.reference()))
 }
 
-fn import() -> Result<Identity, CommandError> {
-    let mut text = String::new();
-    let read = std::io::stdin().take(KEY_LIMIT).read_to_string(&mut text);
-    read.map_err(|error| failed(&error))?;
-    Identity::read(&Secret::new(text)).map_err(|error| {
+async fn import() -> Result<Identity, CommandError> {
+    let read = tokio::task::spawn_blocking(|| {
+        let mut text = String::new();
+        let read = std::io::stdin().take(KEY_LIMIT).read_to_string(&mut text);
+        read.map(|_| Secret::new(text))
+    });
+    let read = read
+        .await
+        .map_err(|error| CommandError::internal("the key could not be read", error))?;
+    let text = read.map_err(|error| failed(&error))?;
+    Identity::read(&text).map_err(|error| {
         CommandError::from_error(Kind::Usage, &error)
             .hint("give one key of age on standard input: `--import < keys.txt`")
     })
@@ -133,19 +202,4 @@ async fn make_namespace(cluster: &Cluster, name: &str) -> Result<(), CommandErro
         .await
         .map(drop)
         .map_err(|error| failed(&error))
-}
-
-/// Adds `secrets` to environment.yaml.
-fn declare(loaded: &Loaded, identity: &Identity, workspace: &Workspace<'_>) -> Result<(), CommandError> {
-    let name = &loaded.declarations.environment.name;
-    let path = Utf8PathBuf::from(format!("environments/{name}/environment.yaml"));
-    let before = files::text(workspace, &path)?;
-    let start = if before.ends_with('\n') { "" } else { "\n" };
-    let after = format!(
-        "{before}{start}secrets: {{recipient: {}}}\n",
-        identity.recipient()
-    );
-    let mut changes = NewFiles::new(Sources::new());
-    changes.change(path, before, after);
-    files::write(&changes, std::slice::from_ref(name), workspace, false)
 }

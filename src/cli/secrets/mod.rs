@@ -10,11 +10,12 @@ mod write;
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::{Args, Subcommand};
 
-use super::environment::{check_settings, find_lab, management};
+use super::environment::{find_lab, management};
 use super::workspace::Workspace;
 use super::{CommandError, Exit, Kind, Settings};
-use crate::config::Loaded;
+use crate::config::{Loaded, sealed as sealed_text};
 use crate::lab::component::{Component, Components};
+use crate::names::EnvironmentName;
 use crate::secret::Secret;
 use crate::surface::management::IdentityPlace;
 use crate::surface::sops::{Sops, SopsError};
@@ -79,7 +80,6 @@ impl Keys {
 }
 
 async fn cluster_key(loaded: &Loaded, settings: &Settings) -> Result<Secret, CommandError> {
-    check_settings(loaded, settings)?;
     let lab = find_lab(loaded, settings).await?;
     let cluster = management(loaded, settings, lab.as_ref()).await?;
     let environment = &loaded.declarations.environment;
@@ -105,13 +105,39 @@ fn program(settings: &Settings) -> Result<Utf8PathBuf, CommandError> {
         .split(':')
         .filter(|folder| !folder.is_empty())
         .map(|folder| Utf8Path::new(folder).join("sops"))
-        .find(|program| program.is_file());
+        .find(|program| is_executable(program));
     let built = || Components::new(settings.sources.clone()).program(Component::Sops);
     own.or_else(built).ok_or_else(|| {
         CommandError::new(Kind::Usage, "the program `sops` is not there").hint(
             "install sops v3.11 or newer (github.com/getsops/sops), or `go install github.com/getsops/sops/v3/cmd/sops@latest`",
         )
     })
+}
+
+fn is_executable(program: &Utf8Path) -> bool {
+    program.is_file() && rustix::fs::access(program.as_std_path(), rustix::fs::Access::EXEC_OK).is_ok()
+}
+
+fn no_secrets(environment: &EnvironmentName) -> CommandError {
+    let message = format!("{environment} has no `secrets`, so nobody could open it");
+    CommandError::new(Kind::Usage, message).hint(format!(
+        "`lotse secrets init {environment}` makes the cluster's key"
+    ))
+}
+
+/// Whether `text`, which is to be written into `file`, is encrypted as a whole: whatever the program in place of sops did, no
+/// value is to get into Git in plain text.
+fn check_sealed(file: &Utf8Path, text: &str) -> Result<(), CommandError> {
+    let refused = |message: String| Err(CommandError::new(Kind::Failed, message).hint("nothing was written"));
+    match sealed_text(text) {
+        None => refused(format!("what sops made of {file} is not encrypted")),
+        Some(sealed) if sealed.open.is_empty() => Ok(()),
+        Some(sealed) => refused(format!(
+            "{} of {file} would stand there in plain text: only values below `data` and `stringData` of a Secret are encrypted, and \
+             what the file's own `encrypted_regex` says",
+            sealed.open.join(", ")
+        )),
+    }
 }
 
 /// What sops said, with what to do about it.

@@ -5,7 +5,7 @@ use clap::Args;
 use super::super::workspace::{Workspace, plural};
 use super::super::{CommandError, Exit, Kind, Settings, files, ui};
 use super::doctor::name;
-use super::{Keys, of_sops, sealed};
+use super::{Keys, check_sealed, no_secrets, of_sops, sealed};
 use crate::age::Recipient;
 use crate::config::file::Replacement;
 use crate::names::EnvironmentName;
@@ -32,6 +32,9 @@ pub(super) async fn run(
     settings: &Settings,
 ) -> Result<Exit, CommandError> {
     let loaded = workspace.open_declared(&arguments.environment)?;
+    if loaded.declarations.environment.encryption.is_none() {
+        return Err(no_secrets(&arguments.environment));
+    }
     let sealed = sealed::files(workspace.root, &loaded.declarations)
         .map_err(|error| CommandError::from_error(Kind::Failed, &error))?;
     let wrong: Vec<_> = sealed.iter().filter(|file| !file.is_right()).collect();
@@ -47,11 +50,23 @@ pub(super) async fn run(
                 .iter()
                 .map(|reader| reader.recipient.clone())
                 .collect();
+            let foreign: Vec<&str> = file
+                .others
+                .iter()
+                .filter(|key| !is_of_age(key))
+                .map(String::as_str)
+                .collect();
+            if !foreign.is_empty() {
+                let message = format!("{} is encrypted to {}, too", file.path, foreign.join(", "));
+                return Err(CommandError::new(Kind::Failed, message)
+                    .hint("only sops itself takes such a key out: `sops rotate --help`"));
+            }
             let before = files::text(workspace, &file.path)?;
             let after = sops
                 .rotate(&workspace.root.join(&file.path), &added, &file.others)
                 .await
                 .map_err(|error| of_sops(&error))?;
+            check_sealed(&file.path, &after)?;
             Replacement::prepare(workspace.root, &file.path, &before, &after)
                 .and_then(Replacement::finish)
                 .map_err(|source| CommandError::from_error(Kind::Failed, &source))?;
@@ -78,4 +93,9 @@ pub(super) async fn run(
         ));
     }
     Ok(Exit::Done)
+}
+
+/// age takes keys of SSH as well.
+fn is_of_age(key: &str) -> bool {
+    key.starts_with("age1") || key.starts_with("ssh-")
 }

@@ -2,8 +2,7 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::age::Recipient;
-use crate::config::{Declarations, Reader, readers, sealed_to};
+use crate::config::{Declarations, Reader, environment_folders, readers, sealed};
 
 /// Larger files hold no secrets that somebody edits.
 const SIZE_LIMIT: u64 = 4 << 20;
@@ -18,7 +17,9 @@ pub(super) struct SealedFile {
     /// Who should be able to open it, and can't.
     pub(super) missing: Vec<Reader>,
     /// Who can open it, and should not.
-    pub(super) others: Vec<Recipient>,
+    pub(super) others: Vec<String>,
+    /// What stands in it in plain text.
+    pub(super) open: Vec<String>,
 }
 
 impl SealedFile {
@@ -28,37 +29,41 @@ impl SealedFile {
     }
 }
 
-/// All encrypted files of the environment's applications, sorted. Files below `apps/` may be of other environments as
-/// well, so that nobody who can open them is one too many.
+/// All encrypted files of the environment's applications, sorted. Files that are not in its own folder may be of other
+/// environments as well, so that nobody who can open them is one too many.
 pub(super) fn files(root: &Utf8Path, declarations: &Declarations) -> std::io::Result<Vec<SealedFile>> {
     let environment = &declarations.environment;
     let readers = readers(environment, &declarations.people);
-    let own = Utf8Path::new("environments").join(environment.name.as_str());
+    let folders = environment_folders(root, &environment.name);
     let mut texts = Vec::new();
     for app in &environment.apps {
-        for home in [
-            own.join("apps").join(app.as_str()),
-            Utf8Path::new("apps").join(app.as_str()),
-        ] {
-            collect(root, &home, &mut texts)?;
+        let homes = folders.iter().map(|folder| folder.join("apps"));
+        for home in homes.chain([Utf8PathBuf::from("apps")]) {
+            collect(root, &home.join(app.as_str()), &mut texts)?;
         }
     }
     texts.sort();
     let judged = texts.into_iter().filter_map(|(path, text)| {
-        let recipients = sealed_to(&text)?;
-        let is_shared = !path.starts_with(&own);
-        let (opens, missing) = readers
-            .iter()
-            .cloned()
-            .partition(|reader| recipients.contains(&reader.recipient));
-        let others = recipients
-            .into_iter()
-            .filter(|recipient| !is_shared && readers.iter().all(|reader| reader.recipient != *recipient));
+        let found = sealed(&text)?;
+        let is_own = path.starts_with(&folders[0]);
+        let (opens, missing) = readers.iter().cloned().partition(|reader| {
+            found
+                .recipients
+                .iter()
+                .any(|each| each == reader.recipient.as_str())
+        });
+        let others = found.recipients.into_iter().filter(|recipient| {
+            is_own
+                && readers
+                    .iter()
+                    .all(|reader| reader.recipient.as_str() != recipient)
+        });
         Some(SealedFile {
             path,
             opens,
             missing,
             others: others.collect(),
+            open: found.open,
         })
     });
     Ok(judged.collect())

@@ -7,15 +7,18 @@ use clap::Args;
 
 use super::super::workspace::Workspace;
 use super::super::{CommandError, Exit, Kind, Settings, ui};
-use super::{Keys, in_repository, of_sops};
+use super::{Keys, check_sealed, in_repository, no_secrets, of_sops, program};
 use crate::age::Recipient;
 use crate::config::file::{Creation, Replacement};
-use crate::config::{Loaded, is_sealed, readers, scalar};
+use crate::config::{Loaded, readers, scalar, sealed};
 use crate::names::EnvironmentName;
 use crate::secret::Secret;
+use crate::surface::sops::Sops;
 
-/// Longer values belong into something else than a Secret (Kubernetes: at most 1 MiB per object).
-const VALUE_LIMIT: u64 = 1 << 20;
+/// Longer values belong into something else than a Secret (Kubernetes: at most 1 MiB per object, of which a third goes to Base64).
+const VALUE_LIMIT: u64 = 512 << 10;
+/// How sops writes a value.
+const ENCRYPTED: &str = "ENC[AES256_GCM";
 
 /// Give one key of an encrypted Secret a value, which is read from standard input
 ///
@@ -31,6 +34,8 @@ pub(super) struct SetArguments {
     /// Key in the Secret
     #[arg(value_name = "KEY")]
     key: String,
+    #[command(flatten)]
+    keys: Keys,
 }
 
 /// Edit an encrypted file in $EDITOR; make it where there is none
@@ -50,14 +55,15 @@ struct Place {
     /// The file, which ends in .yaml
     #[arg(value_name = "FILE")]
     file: Utf8PathBuf,
-    #[command(flatten)]
-    keys: Keys,
 }
 
 /// A file of an application, and whom it is to be encrypted to.
 struct Target {
     /// Relative to the repository.
     path: Utf8PathBuf,
+    /// Whether it is in the environment's own folder, and so for nobody else.
+    is_own: bool,
+    environment: EnvironmentName,
     recipients: Vec<Recipient>,
 }
 
@@ -68,28 +74,34 @@ pub(super) async fn set(
 ) -> Result<Exit, CommandError> {
     check_key(&arguments.key)?;
     let (loaded, target) = target(&arguments.place, workspace, settings)?;
-    let sops = arguments.place.keys.sops(&loaded, settings).await?;
-    let before = text_of(workspace.root, &target.path)?;
-    let value = value(&arguments.key)?;
-    let verb = match before {
-        None => {
-            create(&sops, &target, workspace.root, Some((&arguments.key, &value))).await?;
-            "wrote"
-        }
-        Some(before) => {
-            let copy = copy(workspace.root, &target.path, &before)?;
-            let copied = Utf8Path::from_path(copy.path()).unwrap_or(&target.path);
-            sops.set(copied, &arguments.key, &value)
-                .await
-                .map_err(|error| of_sops(&error.about(&target.path)))?;
-            let after = fs_err::read_to_string(copied).map_err(|error| failed(&error))?;
-            Replacement::prepare(workspace.root, &target.path, &before, &after)
-                .and_then(Replacement::finish)
-                .map_err(|error| failed(&error))?;
-            "changed"
-        }
+    let sops = arguments.keys.sops(&loaded, settings).await?;
+    let before = text_of(workspace.root, &target)?;
+    let key = arguments.key.clone();
+    // Reading waits for whoever writes; signals are heard meanwhile.
+    let value = tokio::task::spawn_blocking(move || value(&key)).await;
+    let value = value.map_err(|error| CommandError::internal("the value could not be read", error))??;
+    let Some(before) = before else {
+        let sealed = new(&sops, &target, Some((&arguments.key, &value))).await?;
+        write(workspace.root, &target, None, &sealed)?;
+        tell("wrote", &target, workspace);
+        return Ok(Exit::Done);
     };
-    tell(verb, &target, workspace);
+    if sealed(&before).is_some_and(|found| found.kind.as_deref() != Some("Secret")) {
+        let message = format!("{} is not one Secret and nothing else", target.path);
+        return Err(CommandError::new(Kind::Usage, message).hint("`lotse secrets edit` changes other files"));
+    }
+    let copy = copy(workspace.root, &target.path, &before)?;
+    let copied = Utf8Path::from_path(copy.path()).unwrap_or(&target.path);
+    sops.set(copied, &arguments.key, &value)
+        .await
+        .map_err(|error| of_sops(&error.about(&target.path)))?;
+    let after = fs_err::read_to_string(copied).map_err(|error| failed(&error))?;
+    if after == before {
+        ui::eprint(&format!("{} has that value already\n", target.path));
+        return Ok(Exit::Done);
+    }
+    write(workspace.root, &target, Some(&before), &after)?;
+    tell("changed", &target, workspace);
     Ok(Exit::Done)
 }
 
@@ -98,17 +110,48 @@ pub(super) async fn edit(
     workspace: &Workspace<'_>,
     settings: &Settings,
 ) -> Result<Exit, CommandError> {
-    let (loaded, target) = target(&arguments.place, workspace, settings)?;
-    let sops = arguments.place.keys.sops(&loaded, settings).await?;
-    let is_new = text_of(workspace.root, &target.path)?.is_none();
-    if is_new {
-        create(&sops, &target, workspace.root, None).await?;
+    if !std::io::stdin().is_terminal() {
+        return Err(CommandError::new(Kind::Usage, "an editor needs a terminal")
+            .hint("`lotse secrets set` takes a value from standard input"));
     }
-    sops.edit(&workspace.root.join(&target.path))
+    let (_, target) = target(&arguments.place, workspace, settings)?;
+    let sops = Sops {
+        program: program(settings)?,
+        // The editor would have it in its environment.
+        key: None,
+    };
+    let before = text_of(workspace.root, &target)?;
+    let begun = match &before {
+        Some(before) => before.clone(),
+        None => new(&sops, &target, None).await?,
+    };
+    let copy = copy(workspace.root, &target.path, &begun)?;
+    let copied = Utf8Path::from_path(copy.path()).unwrap_or(&target.path);
+    sops.edit(copied)
         .await
-        .map_err(|error| of_sops(&error))?;
-    tell(if is_new { "wrote" } else { "edited" }, &target, workspace);
+        .map_err(|error| of_sops(&error.about(&target.path)))?;
+    let after = fs_err::read_to_string(copied).map_err(|error| failed(&error))?;
+    if after == begun {
+        ui::eprint("nothing was changed\n");
+        return Ok(Exit::Done);
+    }
+    write(workspace.root, &target, before.as_deref(), &after)?;
+    tell(
+        if before.is_none() { "wrote" } else { "changed" },
+        &target,
+        workspace,
+    );
     Ok(Exit::Done)
+}
+
+/// Puts `text` in the place of the file, or makes it.
+fn write(root: &Utf8Path, target: &Target, before: Option<&str>, text: &str) -> Result<(), CommandError> {
+    check_sealed(&target.path, text)?;
+    match before {
+        Some(before) => Replacement::prepare(root, &target.path, before, text).and_then(Replacement::finish),
+        None => Creation::make(root, &target.path, text).map(drop),
+    }
+    .map_err(|error| failed(&error))
 }
 
 fn target(
@@ -117,32 +160,48 @@ fn target(
     settings: &Settings,
 ) -> Result<(Loaded, Target), CommandError> {
     let loaded = workspace.open_declared(&place.environment)?;
-    let environment = &loaded.declarations.environment;
+    let declarations = &loaded.declarations;
+    let environment = &declarations.environment;
     let path = in_repository(&place.file, settings)?;
-    let own = Utf8Path::new("environments")
-        .join(environment.name.as_str())
-        .join("apps");
-    let is_of_an_app = environment.apps.iter().any(|app| {
-        path.starts_with(own.join(app.as_str())) || path.starts_with(Utf8Path::new("apps").join(app.as_str()))
-    });
-    if !is_of_an_app || !matches!(path.extension(), Some("yaml" | "yml")) {
-        let message = format!("{path} is no manifest of an application of {}", environment.name);
-        return Err(CommandError::new(Kind::Usage, message)
-            .hint(format!("write to {own}/APP/..., into a file that ends in .yaml")));
-    }
-    let readers = readers(environment, &loaded.declarations.people);
-    if readers.is_empty() {
-        let message = format!("{} has no `secrets`, so nobody could open it", environment.name);
+    let delivered: Vec<&Utf8Path> = declarations
+        .apps
+        .iter()
+        .filter_map(|app| app.source.manifests.as_deref())
+        .collect();
+    let is_delivered = delivered.iter().any(|folder| path.starts_with(folder));
+    if !is_delivered || !matches!(path.extension(), Some("yaml" | "yml")) {
+        let message = format!("{path} is no manifest that {} delivers", environment.name);
+        let folders: Vec<&str> = delivered.iter().map(|folder| folder.as_str()).collect();
         return Err(CommandError::new(Kind::Usage, message).hint(format!(
-            "`lotse secrets init {}` makes the cluster's key",
-            environment.name
+            "write a file that ends in .yaml into one of {}",
+            folders.join(", ")
         )));
     }
+    if !is_object_name(path.file_stem().unwrap_or_default()) {
+        let message = format!("{path} can't name a Secret: the name of the file is that of the Secret");
+        return Err(CommandError::new(Kind::Usage, message)
+            .hint("lower-case letters, digits, `-` and `.` make a name"));
+    }
+    let readers = readers(environment, &declarations.people);
+    if readers.is_empty() {
+        return Err(no_secrets(&environment.name));
+    }
+    let own = Utf8Path::new("environments").join(environment.name.as_str());
     let target = Target {
+        is_own: path.starts_with(own),
         path,
+        environment: environment.name.clone(),
         recipients: readers.into_iter().map(|reader| reader.recipient).collect(),
     };
     Ok((loaded, target))
+}
+
+/// A name of an object (RFC 1123 subdomain).
+fn is_object_name(name: &str) -> bool {
+    let is_end = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
+    let bytes = name.as_bytes();
+    name.len() <= 253 && name.bytes().all(allowed) && is_end(bytes.first()) && is_end(bytes.last())
 }
 
 /// Keys of a Secret (`k8s.io/apimachinery`, `IsConfigMapKey`).
@@ -160,17 +219,51 @@ fn check_key(key: &str) -> Result<(), CommandError> {
     Err(CommandError::new(Kind::Usage, message).hint("letters, digits, `-`, `_` and `.` make a key"))
 }
 
-/// The text of the file; `None` where there is none. One in plain text is refused.
-fn text_of(root: &Utf8Path, path: &Utf8Path) -> Result<Option<String>, CommandError> {
-    match fs_err::read_to_string(root.join(path)) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(failed(&error)),
-        Ok(text) if is_sealed(&text) => Ok(Some(text)),
-        Ok(_) => Err(
-            CommandError::new(Kind::Failed, format!("{path} is there and not encrypted"))
-                .hint("move it away and set its values one by one; change those that were committed"),
-        ),
+/// The text of the file; `None` where there is none. Refused are one in plain text, one that is damaged, and one that
+/// others can open, who would learn of a new value.
+fn text_of(root: &Utf8Path, target: &Target) -> Result<Option<String>, CommandError> {
+    let path = &target.path;
+    let full = root.join(path);
+    match fs_err::symlink_metadata(&full) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(&error)),
+        Ok(metadata) if !metadata.is_file() => {
+            return Err(CommandError::new(
+                Kind::Usage,
+                format!("{path} is not a plain file"),
+            ));
+        }
+        Ok(_) => {}
     }
+    let text = fs_err::read_to_string(full).map_err(|error| failed(&error))?;
+    let Some(found) = sealed(&text) else {
+        let (message, hint) = if text.contains(ENCRYPTED) {
+            (
+                "is damaged: what sops needs to open it is not whole",
+                "take it from Git as it was before",
+            )
+        } else {
+            (
+                "is there and not encrypted",
+                "move it away and set its values one by one; change those that were committed",
+            )
+        };
+        return Err(CommandError::new(Kind::Failed, format!("{path} {message}")).hint(hint));
+    };
+    let is_reader = |each: &String| target.recipients.iter().any(|reader| reader.as_str() == each);
+    let strangers: Vec<String> = found
+        .recipients
+        .into_iter()
+        .filter(|each| !is_reader(each))
+        .collect();
+    if target.is_own && !strangers.is_empty() {
+        let message = format!("{path} can be opened by {}, who should not", strangers.join(", "));
+        return Err(CommandError::new(Kind::Failed, message).hint(format!(
+            "`lotse secrets rekey {}` takes them out; a new value is for those who may have it",
+            target.environment
+        )));
+    }
+    Ok(Some(text))
 }
 
 /// From standard input, or typed unseen.
@@ -180,13 +273,22 @@ fn value(key: &str) -> Result<Secret, CommandError> {
         return Ok(Secret::new(typed));
     }
     let mut text = String::new();
+    let no_text = |error: std::io::Error| {
+        let told = failed(&error);
+        if error.kind() == std::io::ErrorKind::InvalidData {
+            return told.hint("a value is text; encode other bytes, `base64 -w0 < file`, and have the application decode them");
+        }
+        told
+    };
     let read = std::io::stdin().take(VALUE_LIMIT + 1).read_to_string(&mut text);
-    read.map_err(|error| failed(&error))?;
+    read.map_err(no_text)?;
     if text.len() as u64 > VALUE_LIMIT {
-        return Err(CommandError::new(Kind::Usage, "a value has at most 1 MiB"));
+        return Err(CommandError::new(Kind::Usage, "a value has at most 512 KiB"));
     }
-    let value = text.strip_suffix('\n').unwrap_or(&text);
-    let value = value.strip_suffix('\r').unwrap_or(value);
+    let value = text
+        .strip_suffix("\r\n")
+        .or_else(|| text.strip_suffix('\n'))
+        .unwrap_or(&text);
     if value.is_empty() {
         return Err(CommandError::new(Kind::Usage, "nothing came from standard input")
             .hint("give the value there: `... < file`"));
@@ -194,27 +296,29 @@ fn value(key: &str) -> Result<Secret, CommandError> {
     Ok(Secret::new(value))
 }
 
-async fn create(
-    sops: &crate::surface::sops::Sops,
-    target: &Target,
-    root: &Utf8Path,
-    first: Option<(&str, &Secret)>,
-) -> Result<(), CommandError> {
+/// The text of a new file: a Secret of the file's name, with one key.
+async fn new(sops: &Sops, target: &Target, first: Option<(&str, &Secret)>) -> Result<String, CommandError> {
     let name = target.path.file_stem().unwrap_or_default();
-    let data = match first {
-        Some((key, value)) => format!("  {}: {}\n", scalar(key), serde_json::Value::from(value.expose())),
-        None => "  key: value\n".to_owned(),
-    };
+    let (key, value) = first.map_or(("key", "value"), |(key, value)| (key, value.expose()));
     let plain = Secret::new(format!(
-        "apiVersion: v1\nkind: Secret\nmetadata:\n  name: {}\nstringData:\n{data}",
-        scalar(name)
+        "apiVersion: v1\nkind: Secret\nmetadata:\n  name: {}\nstringData:\n  {}: {}\n",
+        scalar(name),
+        scalar(key),
+        escaped(value)
     ));
-    let sealed = sops
-        .encrypt(&plain, &target.path, &target.recipients)
+    sops.encrypt(&plain, &target.path, &target.recipients)
         .await
-        .map_err(|error| of_sops(&error))?;
-    Creation::make(root, &target.path, &sealed).map_err(|error| failed(&error))?;
-    Ok(())
+        .map_err(|error| of_sops(&error))
+}
+
+/// A text in double quotes that every reader of YAML reads as it is: beyond ASCII by number, since some of it ends lines.
+fn escaped(text: &str) -> String {
+    let letters = text.chars().map(|letter| match letter {
+        '"' | '\\' => format!("\\{letter}"),
+        ' '..='~' => letter.to_string(),
+        other => format!("\\U{:08X}", u32::from(other)),
+    });
+    format!("\"{}\"", letters.collect::<String>())
 }
 
 /// A copy of an encrypted file, beside it and with its ending: sops writes in place, and nobody is to see half a file.

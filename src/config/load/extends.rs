@@ -7,15 +7,15 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::folder_of;
 use crate::config::file::Files;
-use crate::config::read::Findings;
 use crate::config::tree::{self, Node, Value};
-use crate::diag::{Code, Span};
+use crate::diag::{Code, Diagnostic, Span, did_you_mean};
 use crate::names::EnvironmentName;
 
 const FILE: &str = "environment.yaml";
 const KEY: &str = "extends";
 /// Longer chains are read by nobody.
 const LONGEST: usize = 5;
+const NOWHERE: Span = Span { start: 0, end: 0 };
 
 /// An environment with what it takes from others.
 pub(super) struct Extended {
@@ -23,63 +23,85 @@ pub(super) struct Extended {
     pub(super) node: Node,
     /// The folders of the environments that it extends, the nearest first.
     pub(super) folders: Vec<Utf8PathBuf>,
+    /// Where `extends` stands, and with it all that is taken over.
+    span: Option<Span>,
 }
 
-/// Follows `extends` from `node`, the environment `name`. What can't be followed is reported at that key.
-pub(super) fn extended(
-    files: Files<'_>,
-    node: &Node,
-    name: &EnvironmentName,
-    findings: &mut Findings<'_>,
-) -> Extended {
+/// Follows `extends` from `node`, the environment `name`.
+pub(super) fn extended(files: Files<'_>, node: &Node, name: &EnvironmentName) -> Result<Extended, Problem> {
     let mut extended = Extended {
         node: node.clone(),
         folders: Vec::new(),
+        span: None,
     };
     let mut seen = vec![name.clone()];
     let Some((span, mut next)) = extends(node) else {
-        return extended;
+        return Ok(extended);
     };
+    extended.span = Some(span);
     loop {
-        let base = match base(files, &next, &seen) {
-            Ok(base) => base,
-            Err(problem) => {
-                findings.report(problem.code, span, problem.message).help = Some(problem.help);
-                return extended;
-            }
-        };
+        let base = base(files, &next, &seen).map_err(|problem| Problem { span, ..problem })?;
         let further = extends(&base.node);
         extended.node = merged(base.node, extended.node, span, &[]);
         extended.folders.push(base.folder);
         seen.push(base.name);
         match further {
             Some((_, name)) => next = name,
-            None => return extended,
+            None => return Ok(extended),
         }
     }
 }
 
-/// The folder of the environment `name`, and those of the environments that it extends, the nearest first. Faults are for
-/// [`extended`] to tell.
+/// The folder of the environment `name`, and those of the environments that it extends, the nearest first; none where it
+/// can't be followed, which [`extended`] tells.
 pub(super) fn folders(files: Files<'_>, name: &EnvironmentName) -> Vec<Utf8PathBuf> {
     let folder = folder_of(name);
-    let path = folder.join(FILE);
-    let text = files.read(&path).ok().filter(|text| text.contains(KEY));
-    let further = text.and_then(|text| {
+    let text = files.read(&folder.join(FILE)).ok();
+    let further = text.filter(|text| text.contains(KEY)).and_then(|text| {
         let node = tree::parse(&text).ok()?;
-        let mut findings = Findings::new(&path, &text);
-        Some(extended(files, &node, name, &mut findings).folders)
+        Some(extended(files, &node, name).ok()?.folders)
     });
     std::iter::once(folder)
         .chain(further.into_iter().flatten())
         .collect()
 }
 
+/// Whether the environment in `folder` extends another one, or means to.
+pub(super) fn says_so(files: Files<'_>, folder: &Utf8Path) -> bool {
+    let text = files.read(&folder.join(FILE)).ok();
+    let node = text.and_then(|text| tree::parse(&text).ok());
+    node.is_some_and(|node| extends(&node).is_some())
+}
+
+/// What was found about something that was taken over can't be mended where it was taken over.
+pub(super) fn leave_fixes_to_the_base(diagnostics: &mut [Diagnostic], extended: &Extended) {
+    let (Some(span), Some(folder)) = (extended.span, extended.folders.first()) else {
+        return;
+    };
+    let is_taken_over =
+        |diagnostic: &&mut Diagnostic| diagnostic.labels.iter().any(|label| label.span == span);
+    for diagnostic in diagnostics.iter_mut().filter(is_taken_over) {
+        diagnostic.fix = None;
+        let place = format!("it is taken over from {folder}/{FILE}");
+        diagnostic.help = Some(match diagnostic.help.take() {
+            Some(help) => format!("{place}: {help}"),
+            None => place,
+        });
+    }
+}
+
 fn base(files: Files<'_>, written: &str, seen: &[EnvironmentName]) -> Result<Base, Problem> {
+    let there = super::environments_in(files).unwrap_or_default();
+    let near = did_you_mean(written, there.iter().map(EnvironmentName::as_str));
+    let help = near.map_or_else(
+        || "`extends` names another folder under environments/".to_owned(),
+        |near| format!("did you mean `{near}`?"),
+    );
     let unknown = |message: String| Problem {
         code: Code::NoSuchEnvironment,
+        span: NOWHERE,
         message,
-        help: "`extends` names another folder under environments/".to_owned(),
+        help: help.clone(),
     };
     let name = EnvironmentName::new(written)
         .map_err(|error| unknown(format!("`{written}` can't be extended: {error}")))?;
@@ -99,6 +121,7 @@ fn base(files: Files<'_>, written: &str, seen: &[EnvironmentName]) -> Result<Bas
     let path = folder.join(FILE);
     let faulty = |message: String| Problem {
         code: Code::Malformed,
+        span: NOWHERE,
         message: format!("{path} can't be extended: {message}"),
         help: format!("`lotse check {name}` says more"),
     };
@@ -115,10 +138,13 @@ struct Base {
     node: Node,
 }
 
-struct Problem {
-    code: Code,
-    message: String,
-    help: String,
+/// Why an environment can't be extended.
+pub(super) struct Problem {
+    pub(super) code: Code,
+    /// Where `extends` says so.
+    pub(super) span: Span,
+    pub(super) message: String,
+    pub(super) help: String,
 }
 
 /// The folder of the first of `folders` that overrides `app`; the first where none does.

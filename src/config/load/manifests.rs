@@ -78,6 +78,7 @@ impl Loader<'_> {
             backends: backends.collect(),
             login_secrets: app.login.iter().map(|client| client.secret.clone()).collect(),
             readers: readers.map(<[_]>::to_vec),
+            own_folder: super::folder_of(&environment.name),
         })
     }
 }

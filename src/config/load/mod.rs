@@ -85,7 +85,7 @@ fn environments_in(files: Files<'_>) -> Result<Vec<EnvironmentName>, std::io::Er
         .collect())
 }
 
-/// Environments that would change each other's cluster or records.
+/// Environments that would change each other's cluster, records or realm.
 #[must_use]
 pub fn rivals(environments: &[Environment]) -> Vec<Diagnostic> {
     let mut found = Vec::new();
@@ -97,17 +97,21 @@ pub fn rivals(environments: &[Environment]) -> Vec<Diagnostic> {
                 && ours.kubeconfig == theirs.kubeconfig
                 && one.lab == other.lab;
             let is_same_domain = one.domain == other.domain && one.lab == other.lab;
-            let what = match (is_same_cluster, is_same_domain) {
-                (true, _) => format!("the cluster `{}` of `{}`", one.cluster.name, ours.context),
-                (false, true) => format!("the domain `{}`", one.domain),
-                (false, false) => continue,
+            let is_same_realm = one.identity.url == other.identity.url
+                && one.identity.realm == other.identity.realm
+                && one.lab == other.lab;
+            let what = match (is_same_cluster, is_same_domain, is_same_realm) {
+                (true, ..) => format!("the cluster `{}` of `{}`", one.cluster.name, ours.context),
+                (false, true, _) => format!("the domain `{}`", one.domain),
+                (false, false, true) => format!("the realm `{}`", one.identity.realm),
+                (false, false, false) => continue,
             };
             let path = Utf8PathBuf::from(format!("environments/{}/environment.yaml", one.name));
             let message = format!("{what} is declared by the environment `{}`, too", other.name);
             found.push(
                 Diagnostic::new(Code::SharedByEnvironments, message)
                     .at(&path, Span { start: 0, end: 0 }, "")
-                    .with_help("give each environment a cluster and a domain of its own"),
+                    .with_help("give each environment a cluster, a domain and a realm of its own"),
             );
         }
     }
@@ -174,6 +178,12 @@ pub fn load_declared(
     loader.looks_at_manifests = false;
     let declarations = loader.load(environment);
     loader.ended(declarations)
+}
+
+/// The folder of `environment` and those of the environments that it extends, the nearest first.
+#[must_use]
+pub fn environment_folders(root: &Utf8Path, environment: &EnvironmentName) -> Vec<Utf8PathBuf> {
+    extends::folders(Files::below(root), environment)
 }
 
 /// Reads and checks only the people of `environment`.
@@ -264,17 +274,32 @@ impl<'root> Loader<'root> {
         let with_people = folders
             .iter()
             .find(|each| self.files.is_file(&each.join("people.yaml")));
-        let people = self.people(&with_people.unwrap_or(&folder).clone());
+        let people = match with_people {
+            Some(folder) => self.people(&folder.clone()),
+            // Where another environment should have it, what keeps from that is told.
+            None if extends::says_so(self.files, &folder) => None,
+            None => self.people(&folder),
+        };
         // What was left out of a faulty file would be reported as unknown everywhere else.
         let people = people.filter(|_| !self.has_errors());
         let app_names = self.app_names();
         let known: BTreeSet<String> = app_names.iter().map(ToString::to_string).collect();
         let teams = people.as_ref().map(|people| people.teams.as_slice());
         let files = self.files;
-        let environment = self.file(&folder.join("environment.yaml"), |node, findings| {
-            let extended = extends::extended(files, node, name, findings);
-            read::environment(&extended.node, findings, name, (&known, teams))
-        });
+        let environment = self.file(
+            &folder.join("environment.yaml"),
+            |node, findings| match extends::extended(files, node, name) {
+                Ok(extended) => {
+                    let read = read::environment(&extended.node, findings, name, (&known, teams));
+                    extends::leave_fixes_to_the_base(&mut findings.diagnostics, &extended);
+                    read
+                }
+                Err(problem) => {
+                    findings.report(problem.code, problem.span, problem.message).help = Some(problem.help);
+                    None
+                }
+            },
+        );
         let platform = environment.as_ref().zip(people.as_ref());
         let platform = platform.map(|(environment, people)| Platform { environment, people });
         self.check_override_folders(&folder, environment.as_ref());

@@ -72,6 +72,8 @@ pub(in crate::config) struct Subject<'check> {
     /// Who should be able to open what is encrypted, the cluster first; nobody where nothing can be. `None` where that
     /// is not known.
     pub(in crate::config) readers: Option<Vec<Recipient>>,
+    /// The folder of the environment: what is encrypted there is for nobody else.
+    pub(in crate::config) own_folder: Utf8PathBuf,
 }
 
 /// A Service that a host leads to.
@@ -145,6 +147,7 @@ pub fn manifest_outlines(root: &Utf8Path, folder: &Utf8Path) -> Vec<ManifestOutl
         backends: Vec::new(),
         login_secrets: Vec::new(),
         readers: None,
+        own_folder: Utf8PathBuf::new(),
     };
     let objects = Reading::new(&subject).objects();
     let mut outlines: Vec<ManifestOutline> = objects.iter().map(outline).collect();

@@ -2,13 +2,13 @@
 
 use super::Reading;
 use crate::age::Recipient;
-use crate::config::sealed::sealed_to;
+use crate::config::sealed::sealed;
 use crate::diag::{Code, Label, Span};
 
 impl Reading<'_> {
     pub(super) fn check_sealed(&mut self) {
         let sealed = self.files.texts().filter_map(|(path, text)| {
-            let recipients = sealed_to(text)?;
+            let recipients = sealed(text)?.recipients;
             let start = text.find("sops").unwrap_or_default();
             let label = Label {
                 path: path.to_owned(),
@@ -28,7 +28,7 @@ impl Reading<'_> {
         }
     }
 
-    fn check_recipients(&mut self, label: Label, recipients: &[Recipient], readers: &[Recipient]) {
+    fn check_recipients(&mut self, label: Label, recipients: &[String], readers: &[Recipient]) {
         let Some(cluster) = readers.first() else {
             self.report_at(
                 Code::NotForTheCluster,
@@ -38,19 +38,20 @@ impl Reading<'_> {
             .help = Some("`lotse secrets init ENVIRONMENT` makes the cluster's key".into());
             return;
         };
-        if !recipients.contains(cluster) {
+        if !recipients.iter().any(|recipient| recipient == cluster.as_str()) {
             let message = "the file is not encrypted to the cluster's recipient, so Flux can't open it";
             self.report_at(Code::NotForTheCluster, Some(label.clone()), message)
                 .help = Some("`lotse secrets rekey ENVIRONMENT`, by somebody who can open it".into());
         }
-        // What is below `apps/` may be of other environments as well.
-        if !label.path.starts_with("environments") {
+        // What is elsewhere may be of other environments as well.
+        if !label.path.starts_with(&self.subject.own_folder) {
             return;
         }
+        let is_reader = |recipient: &str| readers.iter().any(|reader| reader.as_str() == recipient);
         let strangers: Vec<&str> = recipients
             .iter()
-            .filter(|recipient| !readers.contains(recipient))
-            .map(Recipient::as_str)
+            .map(String::as_str)
+            .filter(|recipient| !is_reader(recipient))
             .collect();
         if !strangers.is_empty() {
             let message = format!(

@@ -63,6 +63,7 @@ impl Folder {
             is_whole: true,
             backends: Vec::new(),
             readers: None,
+            own_folder: Utf8PathBuf::new(),
             login_secrets: Vec::new(),
         }
     }

@@ -6,16 +6,22 @@ mod remedy;
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::api::{DynamicObject, ListParams};
 use serde_json::Value;
 
-use self::readiness::unready;
+pub use self::remedy::remedy;
+
+use self::readiness::{is_silent, unready};
 use super::{Cluster, Condition, KubernetesError, ObjectReference};
 use crate::report::Explanation;
 
 /// No tree of owners is deeper; it ends a walk through objects that name each other.
 const DEEPEST: usize = 10;
+/// In the API groups of Flux.
+const FLUX: &str = "toolkit.fluxcd.io";
+/// A warning may be a little older than the condition that follows from it.
+const BEFORE: SignedDuration = SignedDuration::from_secs(60);
 /// So many bytes at the end of a warning tell whether it says something new.
 const TELLING: usize = 32;
 
@@ -67,7 +73,7 @@ impl Trail {
             reason: self.reason.clone(),
             lasts: Some(said.unwrap_or(seen)),
             event: self.event.clone(),
-            remedy: remedy::remedy(&words).map(str::to_owned),
+            remedy: remedy(&words).map(str::to_owned),
             runbook: None,
         }
     }
@@ -102,11 +108,17 @@ impl Cluster {
             let Ok(below) = below::below(self, &object).await else {
                 break;
             };
+            // Flux does not wait for what has no status.
+            let is_of_flux = trail
+                .objects
+                .last()
+                .is_some_and(|last| last.api_version.contains(FLUX));
             let next = below.into_iter().find_map(|object| {
                 let reference = ObjectReference::from(&object);
                 let is_new = !trail.objects.contains(&reference);
+                let counts = reference.api_version.contains(FLUX) || !(is_of_flux && is_silent(&object));
                 unready(&object)
-                    .filter(|_| is_new)
+                    .filter(|_| is_new && counts)
                     .map(|unready| (reference, unready, object))
             });
             let Some((reference, unready, next)) = next else {
@@ -117,13 +129,17 @@ impl Cluster {
             trail.since = unready.since;
             object = next;
         }
-        let warning = self.newest_warning(&object).await.ok().flatten();
+        let warning = self.newest_warning(&object, trail.since).await.ok().flatten();
         trail.event = warning.filter(|warning| !repeats(warning, &trail.reason));
         trail
     }
 
-    /// What the newest event says that tells of a failure of `object`.
-    async fn newest_warning(&self, object: &DynamicObject) -> Result<Option<String>, KubernetesError> {
+    /// What the newest event says that tells of a failure of `object` in its present state, which lasts `since`.
+    async fn newest_warning(
+        &self,
+        object: &DynamicObject,
+        since: Option<Timestamp>,
+    ) -> Result<Option<String>, KubernetesError> {
         let Some(uid) = &object.metadata.uid else {
             return Ok(None);
         };
@@ -135,7 +151,15 @@ impl Cluster {
             .await
             .map_err(|error| KubernetesError::request("listing events", &error))?;
         let failures = found.items.iter().filter(|event| tells_of_failure(event));
-        let newest = failures.max_by_key(|event| happened(event));
+        let is_past = |event: &&DynamicObject| {
+            let (Some(happened), Some(since)) = (happened(event), since) else {
+                return false;
+            };
+            happened < since.saturating_sub(BEFORE).unwrap_or(since)
+        };
+        let newest = failures
+            .filter(|event| !is_past(event))
+            .max_by_key(|event| happened(event));
         Ok(newest.and_then(|event| Some(message(event.data.get("message")?.as_str()?))))
     }
 }

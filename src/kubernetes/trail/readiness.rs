@@ -69,6 +69,12 @@ pub(super) fn is_inert(kind: &str) -> bool {
     INERT.contains(&kind)
 }
 
+/// Whether an object says nothing of how it is, so that whoever waits for what it says does not wait for it.
+pub(super) fn is_silent(object: &DynamicObject) -> bool {
+    let status = object.data.get("status").and_then(Value::as_object);
+    status.is_none_or(serde_json::Map::is_empty)
+}
+
 fn number(object: &DynamicObject, pointer: &str) -> Option<i64> {
     object.data.pointer(pointer).and_then(Value::as_i64)
 }
@@ -141,6 +147,17 @@ fn short_of_pods(object: &DynamicObject, wanted: &str, counts: &[&str]) -> Optio
         .map(|count| number(object, &format!("/status/{count}")).unwrap_or(0))
         .min()
         .unwrap_or(0);
+    let replaced = match number(object, "/status/updatedReplicas") {
+        Some(updated) => number(object, "/status/replicas").unwrap_or(0) - updated,
+        None => 0,
+    };
+    if ready >= wanted && replaced > 0 {
+        // The old ones run on until the new ones do.
+        return Some(Unready {
+            reason: format!("{replaced} pods of the version before are still there"),
+            since: condition(object, "Progressing").and_then(|condition| condition.since),
+        });
+    }
     if ready >= wanted {
         return None;
     }
@@ -327,7 +344,14 @@ mod tests {
             {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota"},
         ]});
         assert_eq!(deployment(&refused).unwrap(), "exceeded quota");
-        let all = json!({"observedGeneration": 1, "availableReplicas": 2, "updatedReplicas": 2});
+        let rolling =
+            json!({"observedGeneration": 1, "replicas": 3, "availableReplicas": 2, "updatedReplicas": 2});
+        assert_eq!(
+            deployment(&rolling).unwrap(),
+            "1 pods of the version before are still there"
+        );
+        let all =
+            json!({"observedGeneration": 1, "replicas": 2, "availableReplicas": 2, "updatedReplicas": 2});
         assert_eq!(deployment(&all), None);
         let set = json!({"observedGeneration": 1, "readyReplicas": 1});
         assert_eq!(status("ReplicaSet", &set), None);

@@ -2,7 +2,7 @@
 
 /// Words that appear in what is said, in lower case, and what to do then. The first that matches counts, so what is
 /// particular stands before what is general.
-const REMEDIES: [(&[&str], &str); 22] = [
+const REMEDIES: [(&[&str], &str); 23] = [
     (
         &[
             "errimagepull",
@@ -34,7 +34,7 @@ const REMEDIES: [(&[&str], &str); 22] = [
     ),
     (
         &["exceeded quota", "must specify limits", "must specify requests"],
-        "lower what the pods ask for, or raise `limits` in the application's declaration",
+        "lower what the pods ask for, or raise `quota` in the application's declaration",
     ),
     (
         &["violates podsecurity"],
@@ -72,6 +72,10 @@ const REMEDIES: [(&[&str], &str); 22] = [
             "couldn't find image",
         ],
         "the node image of this release is not in the cloud: see that the cluster stack's image is uploaded there",
+    ),
+    (
+        &["message authentication failed", "mac mismatch"],
+        "an encrypted file was changed by hand: take it from Git as it was, or set its values anew with `lotse secrets`",
     ),
     (
         &["decrypt", "sops"],
@@ -122,7 +126,8 @@ const REMEDIES: [(&[&str], &str); 22] = [
 ];
 
 /// What to do about `said`, where that is known.
-pub(super) fn remedy(said: &str) -> Option<&'static str> {
+#[must_use]
+pub fn remedy(said: &str) -> Option<&'static str> {
     let said = said.to_lowercase();
     let matching = REMEDIES
         .iter()
@@ -148,7 +153,7 @@ mod tests {
                 "0/4 nodes are available: 4 node(s) had untolerated taint",
                 "nodeSelector",
             ),
-            ("pods \"web-1\" is forbidden: exceeded quota: limits", "`limits`"),
+            ("pods \"web-1\" is forbidden: exceeded quota: limits", "`quota`"),
             (
                 "pods \"web-1\" is forbidden: violates PodSecurity \"restricted\"",
                 "podSecurity",
