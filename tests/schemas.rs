@@ -261,6 +261,9 @@ fn keys_known_to_the_reader(kind: DeclarationKind, declaration: &Value) -> BTree
         .replace("<environment>", "lab")
         .replace("<app>", "web");
     fs_err::create_dir_all(root.join(&path).parent().unwrap()).unwrap();
+    let mut declaration = declaration.clone();
+    // There is nothing to extend, which would be told in place of all else.
+    declaration.as_object_mut().unwrap().remove("extends");
     fs_err::write(root.join(&path), declaration.to_string()).unwrap();
     let environment = EnvironmentName::new("lab").unwrap();
     let diagnostics = config::load(&root, &environment, date(2026, 11, 26))

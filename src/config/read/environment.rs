@@ -350,7 +350,8 @@ fn tree_path(node: &Node, findings: &mut Findings<'_>, environment: &Environment
     let wanted = format!("clusters/{environment}");
     if path.as_str() != wanted {
         let message = format!("the tree of `{environment}` is rendered into `{wanted}`, not `{path}`");
-        findings.report(Code::WrongGitPath, node.span, message);
+        findings.report(Code::WrongGitPath, node.span, message).help =
+            Some(format!("write `path: {wanted}`"));
     }
     Some(path)
 }

@@ -154,7 +154,7 @@ fn short_of_pods(object: &DynamicObject, wanted: &str, counts: &[&str]) -> Optio
     if ready >= wanted && replaced > 0 {
         // The old ones run on until the new ones do.
         return Some(Unready {
-            reason: format!("{replaced} pods of the version before are still there"),
+            reason: format!("waits for its new version: pods of the one before are still there ({replaced})"),
             since: condition(object, "Progressing").and_then(|condition| condition.since),
         });
     }
@@ -348,7 +348,7 @@ mod tests {
             json!({"observedGeneration": 1, "replicas": 3, "availableReplicas": 2, "updatedReplicas": 2});
         assert_eq!(
             deployment(&rolling).unwrap(),
-            "1 pods of the version before are still there"
+            "waits for its new version: pods of the one before are still there (1)"
         );
         let all =
             json!({"observedGeneration": 1, "replicas": 2, "availableReplicas": 2, "updatedReplicas": 2});
