@@ -36,6 +36,12 @@ pub fn in_one_line(error: &(dyn Error + 'static)) -> String {
         .join(": ")
 }
 
+/// `text` in one line, with single spaces: others write lists and several lines into what is told in one.
+#[must_use]
+pub fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// Why a connection did not come about, in plain words with what the system said. Libraries wrap this several times
 /// over (`client error (Connect)`), so the deepest cause is what counts.
 #[must_use]

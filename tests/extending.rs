@@ -189,3 +189,14 @@ fn test_a_fix_never_touches_what_extends() {
     let kept = fs_err::read_to_string(repository.root().join("environments/small/environment.yaml")).unwrap();
     assert_eq!(kept, SMALL);
 }
+
+#[test]
+fn test_people_that_nobody_has_are_missed() {
+    let repository = Repository::new();
+    fs_err::remove_file(repository.root().join("environments/lab/people.yaml")).unwrap();
+    let told = repository.told("small");
+    assert!(
+        told.contains("environments/small/people.yaml is missing"),
+        "{told}"
+    );
+}

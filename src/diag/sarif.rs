@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::position::Region;
 use super::{Code, Diagnostic, Edit, Fix, Label, Severity, Sources, Span};
+use crate::causes::one_line;
 
 /// What a problem that is in no file is shown at, since every result needs a place.
 const NO_FILE: &str = "environments";
@@ -49,10 +50,6 @@ fn rule(code: Code) -> Value {
         "help": {"text": one_line(code.explanation())},
         "defaultConfiguration": {"level": level(code.severity())},
     })
-}
-
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 const fn level(severity: Severity) -> &'static str {

@@ -4,6 +4,8 @@ use jiff::Timestamp;
 use kube::api::DynamicObject;
 use serde_json::Value;
 
+use crate::causes::one_line;
+
 /// One entry of `status.conditions`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition {
@@ -90,11 +92,6 @@ fn is_outdated(object: &DynamicObject, condition: &Condition) -> bool {
         (Some(observed), Some(present)) => observed < present,
         _ => false,
     }
-}
-
-/// Controllers write lists and several lines into messages; a wait is told in one.
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use crate::age::Recipient;
+use crate::causes;
 use crate::secret::Secret;
 
 /// Only values are encrypted: a reviewer sees which objects and keys there are.
@@ -234,7 +235,7 @@ fn failure(action: &str, file: &Utf8Path, output: &Output, input: &Secret) -> So
             file: file.to_owned(),
         };
     }
-    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    let said = causes::one_line(&said);
     SopsError::Failed {
         action: format!("{action} {file}"),
         said: said.chars().take(SAID_LIMIT).collect(),

@@ -14,7 +14,7 @@ use super::environment::{find_lab, management};
 use super::workspace::Workspace;
 use super::{CommandError, Exit, Kind, Settings};
 use crate::config::{Loaded, sealed as sealed_text};
-use crate::lab::component::{Component, Components};
+use crate::lab::component::{Component, Components, find_program};
 use crate::names::EnvironmentName;
 use crate::secret::Secret;
 use crate::surface::management::IdentityPlace;
@@ -101,21 +101,13 @@ fn program(settings: &Settings) -> Result<Utf8PathBuf, CommandError> {
         .get("PATH")
         .map(String::as_str)
         .unwrap_or_default();
-    let own = path
-        .split(':')
-        .filter(|folder| !folder.is_empty())
-        .map(|folder| Utf8Path::new(folder).join("sops"))
-        .find(|program| is_executable(program));
+    let own = find_program(path, "sops");
     let built = || Components::new(settings.sources.clone()).program(Component::Sops);
     own.or_else(built).ok_or_else(|| {
         CommandError::new(Kind::Usage, "the program `sops` is not there").hint(
             "install sops v3.11 or newer (github.com/getsops/sops), or `go install github.com/getsops/sops/v3/cmd/sops@latest`",
         )
     })
-}
-
-fn is_executable(program: &Utf8Path) -> bool {
-    program.is_file() && rustix::fs::access(program.as_std_path(), rustix::fs::Access::EXEC_OK).is_ok()
 }
 
 fn no_secrets(environment: &EnvironmentName) -> CommandError {

@@ -52,25 +52,16 @@ pub(super) fn extended(files: Files<'_>, node: &Node, name: &EnvironmentName) ->
     }
 }
 
-/// The folder of the environment `name`, and those of the environments that it extends, the nearest first; none where it
-/// can't be followed, which [`extended`] tells.
-pub(super) fn folders(files: Files<'_>, name: &EnvironmentName) -> Vec<Utf8PathBuf> {
-    let folder = folder_of(name);
-    let text = files.read(&folder.join(FILE)).ok();
-    let further = text.filter(|text| text.contains(KEY)).and_then(|text| {
-        let node = tree::parse(&text).ok()?;
-        Some(extended(files, &node, name).ok()?.folders)
-    });
-    std::iter::once(folder)
-        .chain(further.into_iter().flatten())
-        .collect()
-}
-
-/// Whether the environment in `folder` extends another one, or means to.
-pub(super) fn says_so(files: Files<'_>, folder: &Utf8Path) -> bool {
-    let text = files.read(&folder.join(FILE)).ok();
-    let node = text.and_then(|text| tree::parse(&text).ok());
-    node.is_some_and(|node| extends(&node).is_some())
+/// The folder of the environment `name`, and those of the environments that it extends, the nearest first; `None` where
+/// it extends one that can't be extended, which [`extended`] tells.
+pub(super) fn folders(files: Files<'_>, name: &EnvironmentName) -> Option<Vec<Utf8PathBuf>> {
+    let own = folder_of(name);
+    let text = files.read(&own.join(FILE)).ok().filter(|text| text.contains(KEY));
+    let Some(node) = text.and_then(|text| tree::parse(&text).ok()) else {
+        return Some(vec![own]);
+    };
+    let further = extended(files, &node, name).ok()?.folders;
+    Some(std::iter::once(own).chain(further).collect())
 }
 
 /// What was found about something that was taken over can't be mended where it was taken over.

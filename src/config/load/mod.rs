@@ -183,7 +183,7 @@ pub fn load_declared(
 /// The folder of `environment` and those of the environments that it extends, the nearest first.
 #[must_use]
 pub fn environment_folders(root: &Utf8Path, environment: &EnvironmentName) -> Vec<Utf8PathBuf> {
-    extends::folders(Files::below(root), environment)
+    extends::folders(Files::below(root), environment).unwrap_or_else(|| vec![folder_of(environment)])
 }
 
 /// Reads and checks only the people of `environment`.
@@ -271,15 +271,13 @@ impl<'root> Loader<'root> {
             return None;
         }
         let folders = extends::folders(self.files, name);
-        let with_people = folders
-            .iter()
-            .find(|each| self.files.is_file(&each.join("people.yaml")));
-        let people = match with_people {
-            Some(folder) => self.people(&folder.clone()),
-            // Where another environment should have it, what keeps from that is told.
-            None if extends::says_so(self.files, &folder) => None,
-            None => self.people(&folder),
-        };
+        // Where another environment should have them and can't be followed, that is what is told.
+        let people = folders.as_ref().and_then(|folders| {
+            let has_people = |folder: &&Utf8PathBuf| self.files.is_file(&folder.join("people.yaml"));
+            let folder = folders.iter().find(has_people).unwrap_or(&folder).clone();
+            self.people(&folder)
+        });
+        let folders = folders.unwrap_or_else(|| vec![folder.clone()]);
         // What was left out of a faulty file would be reported as unknown everywhere else.
         let people = people.filter(|_| !self.has_errors());
         let app_names = self.app_names();

@@ -14,6 +14,7 @@ pub use self::remedy::remedy;
 
 use self::readiness::{is_silent, unready};
 use super::{Cluster, Condition, KubernetesError, ObjectReference};
+use crate::causes;
 use crate::report::Explanation;
 
 /// No tree of owners is deeper; it ends a walk through objects that name each other.
@@ -179,8 +180,7 @@ fn happened(event: &DynamicObject) -> Option<Timestamp> {
 
 /// What an event says, in one line. Many of one kind are told as one.
 fn message(text: &str) -> String {
-    let text = text.trim_start_matches("(combined from similar events): ");
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    causes::one_line(text.trim_start_matches("(combined from similar events): "))
 }
 
 /// Whether a warning ends with the same words as what the object says of itself: only names at its beginning differ.

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use kube::api::DynamicObject;
 use serde_json::Value;
 
+use crate::causes::one_line;
 use crate::kubernetes::{Condition, condition, conditions};
 
 /// Conditions that sum an object up, best first: Cluster API's `Available`, a Gateway's `Programmed`.
@@ -220,7 +221,7 @@ fn container(status: &Value) -> Option<String> {
         return None;
     }
     let message = waiting["message"].as_str().unwrap_or_default();
-    let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    let message = one_line(message);
     Some(if message.is_empty() {
         format!("container {name}: {reason}")
     } else {

@@ -33,7 +33,7 @@ use tool::Toolbox;
 pub use catalogue::{Component, FLUX_VERSION, KEYCLOAK_VERSION, KUBERNETES_VERSION};
 pub use error::ComponentError;
 pub use keycloak::{java_arguments as keycloak_java_arguments, prepare_home as prepare_keycloak_home};
-pub use programs::NeededProgram;
+pub use programs::{NeededProgram, find_program};
 
 /// Where to look for components, and where to keep those that were built.
 #[derive(Clone, Debug)]

@@ -95,11 +95,17 @@ impl Components {
 }
 
 fn is_on(search_path: &str, program: &str) -> bool {
+    find_program(search_path, program).is_some()
+}
+
+/// The first file of that name on `search_path` (directories, separated by colons) that can be executed.
+#[must_use]
+pub fn find_program(search_path: &str, program: &str) -> Option<Utf8PathBuf> {
     search_path
         .split(':')
         .filter(|directory| !directory.is_empty())
         .map(|directory| Utf8Path::new(directory).join(program))
-        .any(|path| is_executable(&path))
+        .find(is_executable)
 }
 
 fn is_executable(path: &Utf8PathBuf) -> bool {
