@@ -3,6 +3,8 @@
 //! Every surface computes a [`Plan`] of its own operations and applies exactly that; applying has no
 //! choice left to make, and after applying the next plan is empty.
 
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +34,22 @@ pub struct FieldChange {
     pub after: Option<String>,
 }
 
+/// A field that another field manager has set to something else. It is left to that one unless it is taken over.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FieldConflict {
+    /// Path of the field, `.spec.versions`.
+    pub field: String,
+    /// Who has set it.
+    pub manager: String,
+}
+
+impl fmt::Display for FieldConflict {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} ({})", self.field, self.manager)
+    }
+}
+
 /// What a person reads about one step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Change {
@@ -41,6 +59,21 @@ pub struct Change {
     pub object: String,
     /// What differs; empty for creations and deletions.
     pub fields: Vec<FieldChange>,
+    /// What keeps it from being made: fields that others look after.
+    pub conflicts: Vec<FieldConflict>,
+}
+
+impl Change {
+    /// A change that is told by its object alone.
+    #[must_use]
+    pub fn whole(action: Action, object: impl Into<String>) -> Self {
+        Self {
+            action,
+            object: object.into(),
+            fields: Vec::new(),
+            conflicts: Vec::new(),
+        }
+    }
 }
 
 /// One exact step: what a person reads, and what the surface will do.
@@ -81,9 +114,8 @@ impl<Operation> Plan<Operation> {
         operation: Operation,
     ) {
         let change = Change {
-            action,
-            object: object.into(),
             fields,
+            ..Change::whole(action, object)
         };
         self.steps.push(Step { change, operation });
     }

@@ -61,10 +61,12 @@ pub(super) async fn provide_stack(
 ) -> Result<Stack, StageError> {
     let management = &systems.management;
     let served = management::served(management).await?;
-    let (mut clusters, before): (Vec<_>, Vec<_>) = management::adapt(&bootstrap.desired.management, &served)
-        .into_iter()
-        .partition(|manifest| manifest.kind() == "Cluster");
+    let (mut clusters, mut before): (Vec<_>, Vec<_>) =
+        management::adapt(&bootstrap.desired.management, &served)
+            .into_iter()
+            .partition(|manifest| manifest.kind() == "Cluster");
     let cluster = clusters.swap_remove(0);
+    before.extend(management::cluster_secrets(bootstrap.environment));
 
     let class = bootstrap.environment.cluster.stack.class_name();
     let task = Task::start(reporter, "stack", format!("the cluster stack {class}"));

@@ -64,6 +64,7 @@ mod tests {
             action,
             object: object.to_owned(),
             fields: fields.iter().map(field).collect(),
+            conflicts: Vec::new(),
         }
     }
 

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::preflight::Check;
 use crate::kubernetes::{KubernetesError, remedy};
+use crate::ssh::NoKeyPair;
 use crate::surface::dns::{Conflicts, DnsError};
 use crate::surface::git::GitError;
 use crate::surface::keycloak::KeycloakError;
@@ -112,6 +113,9 @@ pub enum StageError {
     /// The platform's repository.
     #[error(transparent)]
     Git(#[from] GitError),
+    /// No key pair could be made.
+    #[error(transparent)]
+    KeyPair(#[from] NoKeyPair),
     /// Flux would bring something else than is desired.
     #[error("{branch} has not what is desired yet: {files} files differ")]
     Unpublished {

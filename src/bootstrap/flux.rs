@@ -3,11 +3,13 @@
 use super::cluster::Workload;
 use super::preflight::Systems;
 use super::{Bootstrap, Stage, StageError, drift};
+use crate::config::FluxCredentials;
 use crate::desired::Manifest;
-use crate::kubernetes::Ensure;
+use crate::kubernetes::{Cluster, Ensure};
 use crate::report::{Reporter, Task};
-use crate::surface::git::Published;
-use crate::surface::workload::{self, SourceSecret};
+use crate::ssh::DeployKey;
+use crate::surface::git::{Published, deploy_key};
+use crate::surface::workload::{self, ObservedSource, SourceSecret};
 
 /// Installs Flux, gives it its source, and waits until everything is Ready at the commit. Gives how many objects
 /// changed.
@@ -23,7 +25,7 @@ pub(super) async fn hand_over(
     let plan = workload::plan_components(cluster, release).await?;
     let wait = bootstrap.wait(Stage::Flux, "Flux's definitions", &task);
     let mut changes = workload::apply_components(cluster, &plan, &wait).await?;
-    changes += give_source_secret(bootstrap, workload, &task).await?;
+    changes += give_source_secret(bootstrap, systems, workload, &task).await?;
     changes += give_decryption_key(bootstrap, systems, workload).await?;
     workload::wait_for_controllers(
         cluster,
@@ -68,25 +70,50 @@ async fn give_decryption_key(
     Ok(usize::from(ensured != Ensure::NotNeeded))
 }
 
-/// Flux reads the repository with the reader's credentials, or else with the environment's own; a secret that is there already stays.
+/// Flux reads the repository with the reader's credentials, or else with the environment's own; a secret that is there
+/// already stays, unless it is for reading in another way.
 async fn give_source_secret(
     bootstrap: &Bootstrap<'_>,
+    systems: &Systems,
     workload: &Workload,
     task: &Task<'_>,
 ) -> Result<usize, StageError> {
-    let Some((username, password)) = bootstrap.environment.git.for_flux() else {
+    let cluster = &workload.cluster;
+    let Some(credentials) = bootstrap.environment.git.for_flux() else {
         return Ok(0);
     };
-    Ok(
-        match workload::ensure_source_secret(&workload.cluster, username, password).await? {
-            SourceSecret::Created => 1,
-            SourceSecret::Kept => 0,
-            SourceSecret::Differs => {
-                task.warn(
-                    "Flux's source secret has other credentials than this environment; it is left as it is",
-                );
-                0
-            }
-        },
-    )
+    let observed = ObservedSource::look(cluster).await?;
+    let (username, password) = match credentials {
+        FluxCredentials::Password(username, password) => (username, password),
+        FluxCredentials::DeployKey(hosts) => {
+            return give_deploy_key(bootstrap, systems, (cluster, &observed), hosts).await;
+        }
+    };
+    match observed.ensure_password(cluster, username, password).await? {
+        SourceSecret::Written => Ok(1),
+        SourceSecret::Kept => Ok(0),
+        SourceSecret::Differs => {
+            task.warn(
+                "Flux's source secret has other credentials than this environment; it is left as it is",
+            );
+            Ok(0)
+        }
+    }
+}
+
+/// The key is in the cluster before the forge hears of it: a bring-up that is killed in between goes on with it.
+async fn give_deploy_key(
+    bootstrap: &Bootstrap<'_>,
+    systems: &Systems,
+    (cluster, observed): (&Cluster, &ObservedSource),
+    hosts: &[String],
+) -> Result<usize, StageError> {
+    let key = match observed.deploy_key() {
+        Some(key) => key,
+        None => DeployKey::generate()?,
+    };
+    let written = observed.ensure_deploy_key(cluster, &key, hosts).await?;
+    let title = deploy_key::title(bootstrap.environment.name.as_str());
+    let registered = deploy_key::register(&systems.branch.forge()?, &title, &key).await?;
+    Ok(usize::from(written == SourceSecret::Written) + registered)
 }

@@ -28,7 +28,7 @@ pub struct Environment<Text = Setting, Key = SecretSetting> {
     /// The Cluster API management cluster.
     pub management: Management<Text>,
     /// The workload cluster.
-    pub cluster: Cluster,
+    pub cluster: Cluster<Key>,
     /// The platform's repository as Flux reads it.
     pub git: Git<Text, Key>,
     /// Flux.
@@ -89,7 +89,7 @@ pub struct Management<Text = Setting> {
 
 /// The workload cluster.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Cluster {
+pub struct Cluster<Key = SecretSetting> {
     /// Name of the `Cluster`.
     pub name: ClusterName,
     /// The cluster stack that gives its `ClusterClass`.
@@ -104,6 +104,12 @@ pub struct Cluster {
     pub cert_sans: Vec<String>,
     /// Variables of the cluster class, as they are.
     pub variables: Map<String, Value>,
+    /// Secrets beside the `Cluster`, by which its provider gets at the infrastructure (the `clouds.yaml` of OpenStack):
+    /// what is in each, by its name.
+    pub secrets: BTreeMap<String, BTreeMap<String, Key>>,
+    /// Secrets in `kube-system` of the workload cluster that are needed before its nodes can be ready, such as that of
+    /// the cloud controller manager: what is in each, by its name.
+    pub workload_secrets: BTreeMap<String, BTreeMap<String, Key>>,
 }
 
 /// A release of a cluster stack.
@@ -173,22 +179,72 @@ pub struct Git<Text = Setting, Key = SecretSetting> {
 
 /// Credentials that may only read the repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GitReader<Text = Setting, Key = SecretSetting> {
-    /// User name for https.
-    pub username: Text,
-    /// Password or token for https.
-    pub password: Key,
+pub enum GitReader<Text = Setting, Key = SecretSetting> {
+    /// Those of a user.
+    Password {
+        /// User name for https.
+        username: Text,
+        /// Password or token for https.
+        password: Key,
+    },
+    /// A key that is made for the cluster and registered at the forge, for this repository and for reading only.
+    DeployKey {
+        /// Address for SSH, where it does not follow from that for https.
+        url: Option<Text>,
+        /// How the forge proves that it is the forge: lines as in `known_hosts`.
+        known_hosts: Vec<Text>,
+    },
+}
+
+/// By what Flux reads the repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FluxCredentials<'git, Text, Key> {
+    /// User name and password.
+    Password(&'git Text, &'git Key),
+    /// A deploy key, and the lines of `known_hosts` for the forge.
+    DeployKey(&'git [Text]),
 }
 
 impl<Text, Key> Git<Text, Key> {
-    /// User name and password by which Flux reads the repository.
-    pub fn for_flux(&self) -> Option<(&Text, &Key)> {
-        let own = || Some((self.username.as_ref()?, self.password.as_ref()?));
+    /// By what Flux reads the repository; `None` where everybody may.
+    pub fn for_flux(&self) -> Option<FluxCredentials<'_, Text, Key>> {
         match &self.reader {
-            Some(reader) => Some((&reader.username, &reader.password)),
-            None => own(),
+            Some(GitReader::Password { username, password }) => {
+                Some(FluxCredentials::Password(username, password))
+            }
+            Some(GitReader::DeployKey { known_hosts, .. }) => Some(FluxCredentials::DeployKey(known_hosts)),
+            None => Some(FluxCredentials::Password(
+                self.username.as_ref()?,
+                self.password.as_ref()?,
+            )),
         }
     }
+}
+
+impl<Key> Git<String, Key> {
+    /// Address at which Flux reads the repository: `ssh://git@HOST/OWNER/NAME.git` with a deploy key.
+    #[must_use]
+    pub fn url_for_flux(&self) -> String {
+        match &self.reader {
+            Some(GitReader::DeployKey { url: Some(url), .. }) => url.clone(),
+            Some(GitReader::DeployKey { url: None, .. }) => over_ssh(&self.url),
+            Some(GitReader::Password { .. }) | None => self.url.clone(),
+        }
+    }
+}
+
+/// The address for SSH beside one for https, as GitHub, Gitea and Forgejo have it. A text that is not known yet is
+/// left as it is.
+fn over_ssh(url: &str) -> String {
+    let rest = url
+        .strip_prefix("https://")
+        .or_else(|| url.strip_prefix("http://"));
+    let Some((host, path)) = rest.and_then(|rest| rest.split_once('/')) else {
+        return url.to_owned();
+    };
+    let host = host.rsplit('@').next().unwrap_or(host);
+    let host = host.split(':').next().unwrap_or(host);
+    format!("ssh://git@{host}/{path}")
 }
 
 /// How changes get onto the branch that Flux follows.
@@ -358,7 +414,7 @@ impl Environment {
             lab: self.lab.clone(),
             domain: self.domain.clone(),
             management: self.management.convert(to),
-            cluster: self.cluster.clone(),
+            cluster: self.cluster.convert(to),
             git: self.git.convert(to),
             flux: self.flux.clone(),
             identity: self.identity.convert(to),
@@ -382,6 +438,30 @@ impl Management {
     }
 }
 
+impl Cluster {
+    fn convert<Text, Key>(&self, to: &mut impl Convert<Text, Key>) -> Cluster<Key> {
+        let mut convert = |secrets: &BTreeMap<String, BTreeMap<String, SecretSetting>>| {
+            let mut converted = BTreeMap::new();
+            for (name, data) in secrets {
+                let data = data.iter().map(|(key, setting)| (key.clone(), to.key(setting)));
+                converted.insert(name.clone(), data.collect());
+            }
+            converted
+        };
+        Cluster {
+            name: self.name.clone(),
+            stack: self.stack.clone(),
+            version: self.version.clone(),
+            control_plane: self.control_plane.clone(),
+            workers: self.workers.clone(),
+            cert_sans: self.cert_sans.clone(),
+            variables: self.variables.clone(),
+            secrets: convert(&self.secrets),
+            workload_secrets: convert(&self.workload_secrets),
+        }
+    }
+}
+
 impl Encryption {
     fn convert<Text, Key>(&self, to: &mut impl Convert<Text, Key>) -> Encryption<Key> {
         Encryption {
@@ -401,10 +481,22 @@ impl Git {
             mode: self.mode,
             username: self.username.as_ref().map(|username| to.text(username)),
             password: self.password.as_ref().map(|password| to.key(password)),
-            reader: self.reader.as_ref().map(|reader| GitReader {
-                username: to.text(&reader.username),
-                password: to.key(&reader.password),
-            }),
+            reader: self.reader.as_ref().map(|reader| reader.convert(to)),
+        }
+    }
+}
+
+impl GitReader {
+    fn convert<Text, Key>(&self, to: &mut impl Convert<Text, Key>) -> GitReader<Text, Key> {
+        match self {
+            Self::Password { username, password } => GitReader::Password {
+                username: to.text(username),
+                password: to.key(password),
+            },
+            Self::DeployKey { url, known_hosts } => GitReader::DeployKey {
+                url: url.as_ref().map(|url| to.text(url)),
+                known_hosts: known_hosts.iter().map(|line| to.text(line)).collect(),
+            },
         }
     }
 }

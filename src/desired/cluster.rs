@@ -2,21 +2,51 @@
 
 use serde_json::{Value, json};
 
-use super::{KUBECTL_CLIENT, Manifest, OIDC_PREFIX, marked};
+use super::{ENVIRONMENT_LABEL, KUBECTL_CLIENT, Manifest, OIDC_PREFIX, marked};
 use crate::config::{Environment, Stack, WorkerGroup};
+use crate::names::ClusterName;
 
 /// Variables of the SCS cluster stacks for OpenStack that name the machines' flavors.
 const CONTROL_PLANE_FLAVOR: &str = "controlPlaneFlavor";
 const WORKER_FLAVOR: &str = "workerFlavor";
 
-/// Namespace, `ClusterStack`, `Cluster`.
+/// Namespace, `ClusterStack`, `ClusterResourceSet` where the workload cluster gets Secrets, `Cluster`.
 pub(super) fn objects<Key>(environment: &Environment<String, Key>) -> Vec<Manifest> {
     let namespace = environment.management.namespace.as_str();
-    vec![
+    let mut objects = vec![
         marked(environment, ("v1", "Namespace"), namespace, json!({})),
         cluster_stack(environment).in_namespace(namespace),
-        cluster(environment).in_namespace(namespace),
-    ]
+    ];
+    if !environment.cluster.workload_secrets.is_empty() {
+        objects.push(resource_set(environment).in_namespace(namespace));
+    }
+    objects.push(cluster(environment).in_namespace(namespace));
+    objects
+}
+
+/// Name of the Secret beside the `Cluster` that carries one for inside of it.
+#[must_use]
+pub fn carrier(cluster: &ClusterName, secret: &str) -> String {
+    format!("{cluster}-{secret}")
+}
+
+/// Has Cluster API put Secrets into the workload cluster as soon as its API server answers, and keep them as their
+/// carriers say.
+fn resource_set<Key>(environment: &Environment<String, Key>) -> Manifest {
+    let cluster = &environment.cluster;
+    let resources = cluster.workload_secrets.keys();
+    let resources = resources.map(|name| json!({ "kind": "Secret", "name": carrier(&cluster.name, name) }));
+    let spec = json!({
+        "strategy": "Reconcile",
+        "clusterSelector": { "matchLabels": { ENVIRONMENT_LABEL: environment.name.as_str() } },
+        "resources": resources.collect::<Value>(),
+    });
+    marked(
+        environment,
+        ("addons.cluster.x-k8s.io/v1beta2", "ClusterResourceSet"),
+        cluster.name.as_str(),
+        json!({ "spec": spec }),
+    )
 }
 
 fn cluster_stack<Key>(environment: &Environment<String, Key>) -> Manifest {

@@ -78,7 +78,7 @@ pub(super) fn sync<Key>(environment: &Environment<String, Key>) -> Vec<Manifest>
 
 fn repository<Key>(environment: &Environment<String, Key>) -> Manifest {
     let git = &environment.git;
-    let mut spec = json!({ "interval": "1m", "url": git.url, "ref": { "branch": git.branch } });
+    let mut spec = json!({ "interval": "1m", "url": git.url_for_flux(), "ref": { "branch": git.branch } });
     if git.for_flux().is_some() {
         spec["secretRef"] = json!({ "name": SOURCE });
     }

@@ -5,7 +5,7 @@ pub mod identity;
 pub mod manifest;
 
 mod app;
-mod cluster;
+pub mod cluster;
 mod flux;
 mod gateway;
 mod network;

@@ -5,10 +5,10 @@ use std::time::Duration;
 use futures::{StreamExt, TryStreamExt};
 use kube::api::{DynamicObject, Patch, PatchParams};
 
-use super::conflict::{FieldConflict, conflicts};
+use super::conflict::{conflicts, is_by_hand};
 use super::{Cluster, KubernetesError, ObjectReference, difference};
 use crate::desired::Manifest;
-use crate::plan::{Action, FieldChange, Plan};
+use crate::plan::{Action, Change, FieldConflict, Plan, Step};
 use crate::report;
 
 /// Our field manager in every server-side apply.
@@ -57,7 +57,8 @@ impl Wave {
 
 impl Cluster {
     /// Compares `desired` with the server, by a dry run of the apply, so that defaults, admission and other
-    /// field managers are taken into account. Changes nothing. Steps keep the order of `desired`.
+    /// field managers are taken into account. Changes nothing. Steps keep the order of `desired`. What others keep from
+    /// being changed is in the plan, too, with their names.
     pub async fn plan(&self, desired: &[Manifest]) -> Result<Plan<ApplyOperation>, KubernetesError> {
         let differences: Vec<_> = futures::stream::iter(desired)
             .map(|manifest| self.difference(manifest))
@@ -66,9 +67,9 @@ impl Cluster {
             .await?;
         let mut plan = Plan::empty();
         for (manifest, difference) in desired.iter().zip(differences) {
-            if let Some((action, fields)) = difference {
+            if let Some(change) = difference {
                 let operation = ApplyOperation(manifest.clone());
-                plan.push(action, manifest.to_string(), fields, operation);
+                plan.steps.push(Step { change, operation });
             }
         }
         tracing::info!(objects = desired.len(), "compared with the API server");
@@ -76,16 +77,24 @@ impl Cluster {
         Ok(plan)
     }
 
-    async fn difference(
-        &self,
-        manifest: &Manifest,
-    ) -> Result<Option<(Action, Vec<FieldChange>)>, KubernetesError> {
+    async fn difference(&self, manifest: &Manifest) -> Result<Option<Change>, KubernetesError> {
         let Some(observed) = self.get(manifest).await? else {
-            return Ok(Some((Action::Create, Vec::new())));
+            return Ok(Some(Change::whole(Action::Create, manifest.to_string())));
         };
-        let wanted = self.patch(manifest, Sending::DryRun).await?;
+        let (wanted, conflicts) = match self.patch(manifest, Sending::DryRun).await {
+            Err(KubernetesError::Conflict { conflicts, .. }) => {
+                let forced = Sending::DryRun.params(self.manager()).force();
+                let wanted = self.send(manifest, &forced).await;
+                (wanted.map_err(|refusal| refusal.of(manifest))?, conflicts)
+            }
+            other => (other?, Vec::new()),
+        };
         let fields = difference::between(&observed, &wanted);
-        Ok((!fields.is_empty()).then_some((Action::Update, fields)))
+        Ok((!fields.is_empty()).then(|| Change {
+            fields,
+            conflicts,
+            ..Change::whole(Action::Update, manifest.to_string())
+        }))
     }
 
     /// Whether the server would take the object: a dry run of the apply, past all of its admission.
@@ -100,8 +109,15 @@ impl Cluster {
     /// definitions), then the rest, several at a time. Tells how many there were.
     ///
     /// # Errors
-    /// The first that came; what is under way then ends, what is not begun stays undone.
+    /// Conflicts that the plan knows of, before anything is sent. Otherwise the first that came; what is under way then
+    /// ends, what is not begun stays undone.
     pub async fn apply_plan(&self, plan: &Plan<ApplyOperation>) -> Result<usize, KubernetesError> {
+        if let Some(change) = plan.changes().find(|change| !change.conflicts.is_empty()) {
+            return Err(KubernetesError::Conflict {
+                object: change.object.clone(),
+                conflicts: change.conflicts.clone(),
+            });
+        }
         let manifests = || plan.steps.iter().map(|step| &step.operation.0);
         for wave in [Wave::Ground, Wave::Rest] {
             futures::stream::iter(manifests().filter(|manifest| Wave::of(manifest) == wave))
@@ -172,18 +188,12 @@ impl Cluster {
             gentle.clone()
         };
         match self.send(manifest, &params).await {
-            Err(Refusal::Conflict(conflicts)) if conflicts.iter().all(FieldConflict::is_by_hand) => {
+            Err(Refusal::Conflict(conflicts)) if conflicts.iter().all(is_by_hand) => {
                 self.send(manifest, &gentle.force()).await
             }
             other => other,
         }
-        .map_err(|refusal| match refusal {
-            Refusal::Conflict(conflicts) => KubernetesError::Conflict {
-                object: manifest.to_string(),
-                conflicts,
-            },
-            Refusal::Other(error) => error,
-        })
+        .map_err(|refusal| refusal.of(manifest))
     }
 
     async fn send(&self, manifest: &Manifest, params: &PatchParams) -> Result<DynamicObject, Refusal> {
@@ -227,6 +237,19 @@ impl Sending {
 enum Refusal {
     Conflict(Vec<FieldConflict>),
     Other(KubernetesError),
+}
+
+impl Refusal {
+    /// The error that it is for `manifest`.
+    fn of(self, manifest: &Manifest) -> KubernetesError {
+        match self {
+            Self::Conflict(conflicts) => KubernetesError::Conflict {
+                object: manifest.to_string(),
+                conflicts,
+            },
+            Self::Other(error) => error,
+        }
+    }
 }
 
 /// Sends a request that can be repeated again where no answer came, or a fault of the server: connections are cut, and

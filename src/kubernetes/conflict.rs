@@ -1,8 +1,8 @@
 //! Who else has a say in the fields of an object: conflicts of a server-side apply. Pure.
 
-use std::fmt;
-
 use kube::core::Status;
+
+use crate::plan::FieldConflict;
 
 /// What people change objects with by hand. Git decides against them, as it is told when it happens; another program that
 /// looks after a field is not overruled unasked.
@@ -17,26 +17,9 @@ const BY_HAND: [&str; 6] = [
 /// How the API server calls a field that another manager has set to something else.
 const CONFLICT: &str = "FieldManagerConflict";
 
-/// A field that another manager has set to something else.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct FieldConflict {
-    /// Its field manager.
-    pub manager: String,
-    /// Path of the field, `.spec.versions`.
-    pub field: String,
-}
-
-impl FieldConflict {
-    /// Whether somebody set it by hand.
-    pub(super) fn is_by_hand(&self) -> bool {
-        BY_HAND.iter().any(|tool| self.manager.starts_with(tool))
-    }
-}
-
-impl fmt::Display for FieldConflict {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} ({})", self.field, self.manager)
-    }
+/// Whether somebody set the field by hand.
+pub(super) fn is_by_hand(conflict: &FieldConflict) -> bool {
+    BY_HAND.iter().any(|tool| conflict.manager.starts_with(tool))
 }
 
 /// All conflicts that the server tells of; none where it refused for another reason.
@@ -83,13 +66,13 @@ mod tests {
             "conflict with \"other-operator\" using clusterstack.x-k8s.io/v1alpha1",
         ));
         assert_eq!(found[0].to_string(), ".spec.versions (other-operator)");
-        assert!(!found[0].is_by_hand());
+        assert!(!is_by_hand(&found[0]));
         let found = conflicts(&status(
             CONFLICT,
             "conflict with \"kubectl-edit\" with subresource \"status\" using v1",
         ));
         assert_eq!(found[0].manager, "kubectl-edit");
-        assert!(found[0].is_by_hand());
+        assert!(is_by_hand(&found[0]));
         assert!(conflicts(&status("FieldValueInvalid", "no")).is_empty());
     }
 }

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use kube::api::DynamicObject;
 use serde_json::{Map, Value};
 
+use crate::config::yaml;
+use crate::desired::Manifest;
 use crate::plan::FieldChange;
 
 /// What the server writes into every object by itself.
@@ -27,6 +29,55 @@ const WRITTEN_BY_FLUX: [&str; 2] = [
 pub(super) fn between(before: &DynamicObject, after: &DynamicObject) -> Vec<FieldChange> {
     let is_secret = after.types.as_ref().is_some_and(|types| types.kind == "Secret");
     field_changes(&comparable(before), &comparable(after), is_secret)
+}
+
+/// What differs between two texts of objects, or of other YAML: `Service/web/web: spec.type` for one of several objects.
+/// An object that only one of them has is told by its name. Values of Secrets are masked. Nothing where a text is no YAML.
+#[must_use]
+pub fn between_texts(before: &str, after: &str) -> Vec<FieldChange> {
+    let (Ok(before), Ok(after)) = (yaml::documents(before), yaml::documents(after)) else {
+        return Vec::new();
+    };
+    if let ([before], [after]) = (before.as_slice(), after.as_slice()) {
+        return field_changes(before, after, is_secret(before) || is_secret(after));
+    }
+    let (before, after) = (by_reference(&before), by_reference(&after));
+    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let mut changes = Vec::new();
+    for name in names {
+        let whole = |side: bool| side.then(|| "an object".to_owned());
+        match (before.get(name), after.get(name)) {
+            (Some(before), Some(after)) => {
+                let fields = field_changes(before, after, is_secret(before) || is_secret(after));
+                changes.extend(fields.into_iter().map(|change| FieldChange {
+                    path: format!("{name}: {}", change.path),
+                    ..change
+                }));
+            }
+            (before, after) => changes.push(FieldChange {
+                path: name.clone(),
+                before: whole(before.is_some()),
+                after: whole(after.is_some()),
+            }),
+        }
+    }
+    changes
+}
+
+/// Documents by the objects that they are; what is none is known by its place.
+fn by_reference(documents: &[Value]) -> BTreeMap<String, &Value> {
+    let named = documents.iter().enumerate().map(|(index, document)| {
+        let name = Manifest::new(document.clone()).map_or_else(
+            |_| format!("document {}", index + 1),
+            |manifest| manifest.to_string(),
+        );
+        (name, document)
+    });
+    named.collect()
+}
+
+fn is_secret(object: &Value) -> bool {
+    object["kind"] == "Secret"
 }
 
 fn comparable(object: &DynamicObject) -> Value {
@@ -187,6 +238,36 @@ mod tests {
             shown(json!([{"name": "x"}]), json!([])),
             [r#"a[x] {"name":"x"} → "#]
         );
+    }
+
+    #[test]
+    fn test_texts_are_compared_object_by_object() {
+        let shown = |before: &str, after: &str| -> Vec<String> {
+            let changes = between_texts(before, after);
+            let text = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+            changes
+                .into_iter()
+                .map(|change| format!("{} {} {}", change.path, text(change.before), text(change.after)))
+                .collect()
+        };
+        assert_eq!(shown("a: 1\nb: 2\n", "a: 1\nb: 3\n"), ["b 2 3"]);
+        let object = |kind: &str, name: &str, value: &str| {
+            format!("apiVersion: v1\nkind: {kind}\nmetadata: {{name: {name}}}\ndata: {{a: {value}}}\n---\n")
+        };
+        let before =
+            object("ConfigMap", "a", "x") + &object("Secret", "s", "eA==") + &object("ConfigMap", "old", "x");
+        let after =
+            object("Secret", "s", "eQ==") + &object("ConfigMap", "a", "y") + &object("ConfigMap", "new", "x");
+        assert_eq!(
+            shown(&before, &after),
+            [
+                "ConfigMap/a: data.a \"x\" \"y\"",
+                "ConfigMap/new - an object",
+                "ConfigMap/old an object -",
+                "Secret/s: data.a *** ***",
+            ]
+        );
+        assert_eq!(shown("# only text\n", "- [\n"), [] as [&str; 0]);
     }
 
     #[test]

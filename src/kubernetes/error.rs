@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::FieldConflict;
 use crate::causes;
+use crate::plan::FieldConflict;
 use crate::report::Explanation;
 
 /// A failed request or an answer that can't be used.

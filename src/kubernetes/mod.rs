@@ -18,8 +18,8 @@ mod wait;
 
 pub use apply::{ApplyOperation, Ensure, FIELD_MANAGER};
 pub use condition::{Condition, condition, conditions, is_true};
-pub use conflict::FieldConflict;
 pub use connect::Cluster;
+pub use difference::between_texts;
 pub use error::KubernetesError;
 pub use manifests::read_manifests;
 pub use reference::ObjectReference;

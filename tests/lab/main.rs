@@ -13,6 +13,7 @@
 mod access;
 mod bring_up;
 mod charts;
+mod cluster_secrets;
 mod declared;
 mod drift;
 mod explanations;
@@ -117,7 +118,7 @@ const LOOKING: [(&str, LabTest); 18] = [
 ];
 
 /// What changes something in the lab and puts it back.
-const CHANGING: [(&str, LabTest); 39] = [
+const CHANGING: [(&str, LabTest); 41] = [
     (
         "a_second_run_has_nothing_to_do",
         realms::a_second_run_has_nothing_to_do,
@@ -252,6 +253,14 @@ const CHANGING: [(&str, LabTest); 39] = [
     (
         "flux_reads_with_credentials_of_its_own",
         readers::flux_reads_with_credentials_of_its_own,
+    ),
+    (
+        "flux_reads_with_a_deploy_key",
+        readers::flux_reads_with_a_deploy_key,
+    ),
+    (
+        "secrets_reach_the_provider_and_the_cluster",
+        cluster_secrets::secrets_reach_the_provider_and_the_cluster,
     ),
     (
         "a_gateway_has_an_address_and_routes_know_where_they_lead",

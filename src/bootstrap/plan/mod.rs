@@ -20,11 +20,11 @@ use super::preflight::{self, Systems};
 use super::{Bootstrap, BootstrapError, Stage, StageError, identity, repository};
 use crate::desired::identity::ClientKind;
 use crate::desired::{APP_LABEL, Manifest};
-use crate::kubernetes::ApplyOperation;
+use crate::kubernetes::{ApplyOperation, between_texts};
 use crate::names::{AppName, EnvironmentName};
-use crate::plan::{Action, Change, FieldChange, Plan};
+use crate::plan::{Action, Change, FieldChange, FieldConflict, Plan};
 use crate::report::{Reporter, Task};
-use crate::surface::git;
+use crate::surface::git::{self, GitOperation};
 use crate::surface::keycloak::{self, KeycloakOperation, Object, Prune, Relation};
 use crate::surface::management;
 
@@ -133,6 +133,9 @@ pub struct PlannedChange {
     pub object: String,
     /// What differs; empty for what is created or removed.
     pub fields: Vec<FieldChange>,
+    /// Fields that other programs look after: it is not changed unless they are taken over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conflicts: Vec<FieldConflict>,
 }
 
 /// Something that can't be planned yet.
@@ -159,6 +162,13 @@ impl EnvironmentPlan {
     pub fn count(&self, action: Action) -> usize {
         let changes = self.surfaces.iter().flat_map(|surface| &surface.changes);
         changes.filter(|change| change.action == action).count()
+    }
+
+    /// How many changes others keep from being made.
+    #[must_use]
+    pub fn contested(&self) -> usize {
+        let changes = self.surfaces.iter().flat_map(|surface| &surface.changes);
+        changes.filter(|change| !change.conflicts.is_empty()).count()
     }
 
     /// The same with what is of these systems or applications only; everything where both are empty.
@@ -242,9 +252,10 @@ pub async fn plan(
         .map_err(|source| failed(Stage::Preflight, source))?;
     let task = Task::start(reporter, "plan", "comparing every system with what is declared");
     let ownership = Ownership::of(bootstrap);
-    let (management, keycloak, workload) = tokio::join!(
+    let (management, keycloak, git, workload) = tokio::join!(
         of_management(bootstrap, &systems),
         of_keycloak(bootstrap, &systems),
+        of_git(bootstrap, &systems, &ownership),
         workload::of_workload(bootstrap, &systems, &ownership),
     );
     let (workload, dns) = workload.map_err(|(stage, source)| failed(stage, source))?;
@@ -255,7 +266,7 @@ pub async fn plan(
         surfaces: vec![
             management.map_err(|source| failed(Stage::Cluster, source))?,
             keycloak.map_err(|source| failed(Stage::Logins, source))?,
-            of_git(bootstrap, &systems, &ownership).map_err(|source| failed(Stage::Git, source))?,
+            git.map_err(|source| failed(Stage::Git, source))?,
             workload,
             dns,
         ],
@@ -283,6 +294,7 @@ async fn of_management(bootstrap: &Bootstrap<'_>, systems: &Systems) -> Result<S
             .await?
             .cluster;
     }
+    manifests.extend(management::cluster_secrets(bootstrap.environment));
     let plan = systems.management.plan(&manifests).await?;
     let declared = &bootstrap.environment.management;
     Ok(SurfacePlan {
@@ -337,14 +349,15 @@ fn client_of(operation: &KeycloakOperation) -> Option<&str> {
     }
 }
 
-fn of_git(
+async fn of_git(
     bootstrap: &Bootstrap<'_>,
     systems: &Systems,
     ownership: &Ownership<'_>,
 ) -> Result<SurfacePlan, StageError> {
     let files = repository::files(bootstrap)?;
     let owned: Vec<&str> = bootstrap.owned.iter().map(String::as_str).collect();
-    let plan = git::plan(&files, &owned, &systems.published)?;
+    let mut plan = git::plan(&files, &owned, &systems.published)?;
+    tell_fields(&mut plan, systems).await?;
     let git = &bootstrap.environment.git;
     Ok(SurfacePlan {
         surface: Surface::Git,
@@ -352,6 +365,24 @@ fn of_git(
         changes: changes(&plan, |operation| ownership.of_path(operation.path())),
         known_after: Vec::new(),
     })
+}
+
+/// Tells which fields of changed files differ.
+async fn tell_fields(plan: &mut Plan<GitOperation>, systems: &Systems) -> Result<(), StageError> {
+    let changed = |path: &Utf8Path| {
+        let mut steps = plan.steps.iter();
+        steps.any(|step| step.change.action == Action::Update && step.operation.path() == path)
+    };
+    let before = systems.branch.texts(&systems.published, changed).await?;
+    for step in &mut plan.steps {
+        let GitOperation::Write { path, content } = &step.operation else {
+            continue;
+        };
+        if let (Some(before), Ok(after)) = (before.get(path), std::str::from_utf8(content.bytes())) {
+            step.change.fields = between_texts(before, after);
+        }
+    }
+    Ok(())
 }
 
 /// Changes as they are shown; `app_of` says whose they are.
@@ -376,6 +407,7 @@ impl PlannedChange {
             action: change.action,
             object: change.object,
             fields: change.fields,
+            conflicts: change.conflicts,
         }
     }
 }
@@ -390,6 +422,7 @@ mod tests {
             action: Action::Create,
             object: object.to_owned(),
             fields: Vec::new(),
+            conflicts: Vec::new(),
         }
     }
 

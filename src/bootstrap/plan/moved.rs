@@ -96,6 +96,7 @@ mod tests {
                 before: None,
                 after: Some((*after).to_owned()),
             }],
+            conflicts: Vec::new(),
         };
         EnvironmentPlan {
             api_version: API_VERSION.into(),

@@ -35,11 +35,7 @@ pub(super) async fn pruned(
         for manifest in objects(text) {
             let reference = ObjectReference::from(&manifest);
             if !desired.contains(&reference) && cluster.read(&reference).await?.is_some() {
-                let change = Change {
-                    action: Action::Delete,
-                    object: reference.to_string(),
-                    fields: Vec::new(),
-                };
+                let change = Change::whole(Action::Delete, reference.to_string());
                 removed.push(PlannedChange::new(ownership.of_manifest(&manifest), change));
             }
         }

@@ -4,13 +4,16 @@ use super::super::preflight::Systems;
 use super::super::{Bootstrap, Stage, StageError, identity, names};
 use super::pruned::pruned;
 use super::{KnownAfter, Ownership, PlannedChange, Surface, SurfacePlan, changes, of_objects};
+use crate::config::FluxCredentials;
 use crate::desired::Manifest;
 use crate::desired::identity::ClientKind;
 use crate::kubernetes::{Cluster, KubernetesError, ObjectReference};
 use crate::plan::{Action, Change};
+use crate::ssh::DeployKey;
+use crate::surface::git::deploy_key::{self, Registration};
 use crate::surface::keycloak::KeycloakError;
 use crate::surface::management::{self, ManagementError};
-use crate::surface::workload;
+use crate::surface::workload::{self, ObservedSource};
 
 /// A part of the plan, or the stage that could not be planned.
 type Planned<T> = Result<T, (Stage, StageError)>;
@@ -131,9 +134,7 @@ async fn secrets(
     cluster: &Cluster,
 ) -> Result<Vec<PlannedChange>, StageError> {
     let mut planned = Vec::new();
-    if bootstrap.environment.git.for_flux().is_some() {
-        planned.extend(missing(cluster, None, &workload::source_secret()).await?);
-    }
+    planned.extend(source(bootstrap, systems, cluster).await?);
     if let Some(identity) = &systems.identity {
         let secret = workload::decryption_secret(&bootstrap.environment.name, identity);
         let plan = cluster.plan(&[secret]).await?;
@@ -165,6 +166,48 @@ async fn secrets(
     Ok(planned)
 }
 
+/// The secret by which Flux reads the repository; where it is a deploy key, its registration at the forge too.
+async fn source(
+    bootstrap: &Bootstrap<'_>,
+    systems: &Systems,
+    cluster: &Cluster,
+) -> Result<Vec<PlannedChange>, StageError> {
+    let Some(credentials) = bootstrap.environment.git.for_flux() else {
+        return Ok(Vec::new());
+    };
+    let observed = ObservedSource::look(cluster).await?;
+    let is_as_declared = match credentials {
+        FluxCredentials::Password(..) => observed.has_password(),
+        FluxCredentials::DeployKey(hosts) => observed.deploy_key().is_some() && observed.knows(hosts),
+    };
+    let action = match (is_as_declared, observed.is_missing()) {
+        (true, _) => None,
+        (false, true) => Some(Action::Create),
+        (false, false) => Some(Action::Update),
+    };
+    let changed = action.map(|action| changed(action, &workload::source_secret()));
+    let mut planned: Vec<_> = changed
+        .map(|change| PlannedChange::new(None, change))
+        .into_iter()
+        .collect();
+    if let FluxCredentials::DeployKey(_) = credentials {
+        let key = observed.deploy_key();
+        let title = deploy_key::title(bootstrap.environment.name.as_str());
+        let forge = systems.branch.forge()?;
+        let found = deploy_key::registration(&forge, &title, key.as_ref().map(DeployKey::public)).await?;
+        planned.extend(key_changes(&found, &title));
+    }
+    Ok(planned)
+}
+
+fn key_changes(found: &Registration, title: &str) -> Vec<PlannedChange> {
+    let change = |action, object: String| PlannedChange::new(None, Change::whole(action, object));
+    let created = (!found.is_registered).then(|| change(Action::Create, format!("deploy key `{title}`")));
+    let former = (1..=found.former())
+        .map(|number| change(Action::Delete, format!("former deploy key {number} `{title}`")));
+    created.into_iter().chain(former).collect()
+}
+
 async fn missing(
     cluster: &Cluster,
     app: Option<String>,
@@ -175,11 +218,7 @@ async fn missing(
 }
 
 fn changed(action: Action, reference: &ObjectReference) -> Change {
-    Change {
-        action,
-        object: reference.to_string(),
-        fields: Vec::new(),
-    }
+    Change::whole(action, reference.to_string())
 }
 
 async fn records(

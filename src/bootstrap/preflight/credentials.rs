@@ -34,14 +34,35 @@ pub(super) async fn look(bootstrap: &Bootstrap<'_>, management: &Cluster) -> (Ch
     };
     let namespace = bootstrap.environment.management.namespace.as_str();
     let secret = ObjectReference::new("v1", "Secret", &name).in_namespace(namespace);
+    let failed = |problem: String, remedy: &str| (Check::failed(id, problem, remedy), None);
+    let in_cloud = |content: &str| match openstack::cloud(content, &cloud) {
+        Ok(cloud) => (Check::passed(id), Some(cloud)),
+        Err(fault) => failed(
+            format!("{secret}: {fault}"),
+            "correct the file, or identityRef in environment.yaml",
+        ),
+    };
+    if let Some(data) = bootstrap.environment.cluster.secrets.get(&name) {
+        return match data.get(openstack::KEY) {
+            Some(content) => in_cloud(content.expose()),
+            None => failed(
+                format!(
+                    "the Secret {name} that cluster.secrets declares has no key {}",
+                    openstack::KEY
+                ),
+                "declare it under that key",
+            ),
+        };
+    }
     let found = match management.read(&secret).await {
         Ok(found) => found,
         Err(error) => return not_asked(error.to_string()),
     };
-    let failed = |problem: String, remedy: &str| (Check::failed(id, problem, remedy), None);
     let Some(found) = found else {
-        let remedy =
-            format!("`kubectl create secret generic {name} -n {namespace} --from-file=clouds.yaml` makes it");
+        let remedy = format!(
+            "declare it in cluster.secrets, or make it: `kubectl create secret generic {name} -n {namespace} \
+             --from-file=clouds.yaml`"
+        );
         return failed(format!("there is no {secret}"), &remedy);
     };
     let content = found
@@ -55,11 +76,5 @@ pub(super) async fn look(bootstrap: &Bootstrap<'_>, management: &Cluster) -> (Ch
             "put the file of the cloud's credentials under that key",
         );
     };
-    match openstack::cloud(&content, &cloud) {
-        Ok(cloud) => (Check::passed(id), Some(cloud)),
-        Err(fault) => failed(
-            format!("{secret}: {fault}"),
-            "correct the file, or identityRef in environment.yaml",
-        ),
-    }
+    in_cloud(&content)
 }

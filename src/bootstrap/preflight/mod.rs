@@ -10,8 +10,6 @@ mod management;
 mod repository;
 mod versions;
 
-use camino::Utf8PathBuf;
-
 use super::{Bootstrap, StageError};
 use crate::age::Identity;
 use crate::config::{self, DnsProvider};
@@ -122,13 +120,8 @@ async fn branch(bootstrap: &Bootstrap<'_>) -> Looked<(Branch, ObservedBranch)> {
         Ok((branch, published)) => {
             let mut checks = vec![Check::passed(CheckId::RepositoryReadable)];
             checks.extend(repository::checks(&branch, &published, git).await);
-            checks.extend(
-                reader(
-                    bootstrap,
-                    copies.join(format!("{}-reader", bootstrap.environment.name)),
-                )
-                .await,
-            );
+            let copy = copies.join(format!("{}-reader", bootstrap.environment.name));
+            checks.extend(repository::reader(&branch, git, copy).await);
             Looked::with((branch, published), checks)
         }
         Err(error) => Looked::without(Check::by_error(
@@ -137,24 +130,6 @@ async fn branch(bootstrap: &Bootstrap<'_>) -> Looked<(Branch, ObservedBranch)> {
             "check git.url and its credentials in environment.yaml",
         )),
     }
-}
-
-/// Whether the credentials that are Flux's alone, where there are such, read the branch.
-async fn reader(bootstrap: &Bootstrap<'_>, copy: Utf8PathBuf) -> Option<Check> {
-    let git = &bootstrap.environment.git;
-    let reader = git.reader.as_ref()?;
-    let repository = Repository {
-        url: git.url.clone(),
-        branch: git.branch.clone(),
-        username: reader.username.clone(),
-        password: reader.password.clone(),
-    };
-    let read = async { Branch::new(repository, copy)?.head().await };
-    Some(Check::of(
-        CheckId::RepositoryReader,
-        read.await,
-        "check git.reader in environment.yaml: a user or a token that may read the repository",
-    ))
 }
 
 async fn zone(dns: &config::Dns<String, Secret>) -> Looked<Rfc2136> {

@@ -1,9 +1,11 @@
 //! Checks of the way changes take onto the branch.
 
+use camino::Utf8PathBuf;
+
 use super::check::{Check, CheckId};
-use crate::config::{Git, GitMode};
+use crate::config::{Git, GitMode, GitReader};
 use crate::secret::Secret;
-use crate::surface::git::{Branch, Forge, GitError, ObservedBranch};
+use crate::surface::git::{Branch, Forge, GitError, ObservedBranch, Repository};
 
 const WRITE_REMEDY: &str =
     "give the user of git.username the right to push to the repository, or another user in environment.yaml";
@@ -85,4 +87,52 @@ async fn proposed(forge: &Forge, published: &ObservedBranch, git: &Git<String, S
         forge.may_push().await,
         "check git.url, and that its credentials may use the API of the forge",
     )
+}
+
+/// Whether Flux will be able to read the branch, where that takes something of its own. `copy` is a place for what is
+/// read.
+pub(super) async fn reader(branch: &Branch, git: &Git<String, Secret>, copy: Utf8PathBuf) -> Option<Check> {
+    let id = CheckId::RepositoryReader;
+    let (username, password) = match git.reader.as_ref()? {
+        GitReader::Password { username, password } => (username.clone(), password.clone()),
+        GitReader::DeployKey { .. } => return Some(deploy_key(branch).await),
+    };
+    let repository = Repository {
+        url: git.url.clone(),
+        branch: git.branch.clone(),
+        username,
+        password,
+    };
+    let read = async { Branch::new(repository, copy)?.head().await };
+    Some(Check::of(
+        id,
+        read.await,
+        "check git.reader in environment.yaml: a user or a token that may read the repository",
+    ))
+}
+
+/// Whether a key for Flux can be registered.
+async fn deploy_key(branch: &Branch) -> Check {
+    let id = CheckId::RepositoryReader;
+    let remedy = "give the user of git.username the right to administer the repository, or declare a user that may \
+                  read it as git.reader";
+    let forge = match branch.forge() {
+        Ok(forge) => forge,
+        Err(error) => {
+            return Check::by_error(
+                id,
+                &error,
+                "declare the repository by its https address at the forge",
+            );
+        }
+    };
+    match forge.may_administer().await {
+        Ok(Some(false)) => Check::failed(
+            id,
+            "the forge lets these credentials register no deploy key",
+            remedy,
+        ),
+        Ok(Some(true) | None) => Check::of(id, forge.deploy_keys().await, remedy),
+        Err(error) => Check::by_error(id, &error, remedy),
+    }
 }

@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::super::ui::Style;
+use super::super::workspace::plural;
 use crate::bootstrap::{EnvironmentPlan, KnownAfter, PlannedChange, SurfacePlan};
-use crate::plan::{Action, FieldChange};
+use crate::plan::{Action, FieldChange, FieldConflict};
 
 /// Longer values are cut: what they are is in `-o json`.
 const VALUE_LIMIT: usize = 80;
+/// So many fields of one change are told one by one.
+const FIELD_LIMIT: usize = 20;
 
 /// The whole plan and a closing line.
 pub(in crate::cli) fn tree(plan: &EnvironmentPlan, style: Style) -> String {
@@ -23,7 +26,13 @@ pub(in crate::cli) fn tree(plan: &EnvironmentPlan, style: Style) -> String {
         }
     }
     lines.push(summary(plan));
-    lines.push(format!("`lotse apply {environment}` carries it out."));
+    lines.push(match plan.contested() {
+        0 => format!("`lotse apply {environment}` carries it out."),
+        contested => format!(
+            "Other programs look after fields of {}: `lotse apply {environment} --force-conflicts` takes them over.",
+            plural(contested, "object")
+        ),
+    });
     lines.join("\n") + "\n"
 }
 
@@ -48,12 +57,20 @@ fn of_surface(surface: &SurfacePlan, style: Style, lines: &mut Vec<String>) {
                 sign(change.action, style),
                 change.object
             ));
-            lines.extend(
-                change
-                    .fields
-                    .iter()
-                    .map(|field| format!("{indent}    {}", of_field(field))),
-            );
+            let fields = change.fields.iter().take(FIELD_LIMIT);
+            lines.extend(fields.map(|field| format!("{indent}    {}", of_field(field))));
+            if let Some(more) = change
+                .fields
+                .len()
+                .checked_sub(FIELD_LIMIT)
+                .filter(|more| *more > 0)
+            {
+                lines.push(format!("{indent}    and {more} more fields"));
+            }
+            lines.extend(change.conflicts.iter().map(|conflict| {
+                let FieldConflict { field, manager } = conflict;
+                format!("{indent}    {field} is looked after by {manager}")
+            }));
         }
     }
     lines.extend(surface.known_after.iter().map(later));
@@ -133,6 +150,7 @@ mod tests {
             action,
             object: object.into(),
             fields: fields.to_vec(),
+            conflicts: Vec::new(),
         };
         let surface = |surface, place: &str, changes, known_after| SurfacePlan {
             surface,

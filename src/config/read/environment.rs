@@ -2,35 +2,26 @@
 
 use std::collections::BTreeSet;
 
-use camino::Utf8PathBuf;
-use serde_json::{Map, Value as Json};
-
 use super::access::known_team;
 use super::check_kind;
-use super::fields::{Fields, Findings, list, mapping, unique};
+use super::cluster::{cluster, is_version};
+use super::fields::{Fields, Findings, mapping, unique};
+use super::git::git;
 use super::scalar::{
-    age_recipient, boolean, check_url, choice, formed, host, inner_path, name, number, secret, setting, text,
-    url_setting,
+    age_recipient, check_url, choice, formed, inner_path, name, secret, setting, text, url_setting, word,
 };
 use crate::config::environment::{
-    Admin, Cluster, ControlPlane, Dns, DnsProvider, Encryption, Environment, Flux, FluxInstall, Gateway, Git,
-    GitHub, GitMode, GitReader, Identity, Management, Rfc2136, Stack, TsigAlgorithm, TsigKey, WorkerGroup,
+    Admin, Dns, DnsProvider, Encryption, Environment, Flux, FluxInstall, Gateway, GitHub, Identity,
+    Management, Rfc2136, TsigAlgorithm, TsigKey,
 };
-use crate::config::mask;
 use crate::config::mend::{scalar, suggest};
 use crate::config::people::Team;
-use crate::config::tree::{Node, Value};
+use crate::config::tree::Node;
 use crate::diag::{Certainty, Code, did_you_mean};
 use crate::names::{AppName, DomainName, EnvironmentName, NamespaceName};
 
 /// Schemes of an address that a program talks to.
 const WEB: &[&str] = &["https", "http"];
-
-/// Variables of the cluster class that are set from other keys.
-const OWN_VARIABLES: [(&str, &str); 2] = [
-    ("certSANs", "cluster.apiServer.certSANs"),
-    ("oidcConfig", "identity"),
-];
 
 /// Reads the file of the environment in `folder`. `apps` are the applications that there are, `teams` those of people.yaml
 /// where that can be read.
@@ -180,180 +171,6 @@ fn management(node: &Node, findings: &mut Findings<'_>) -> Option<Management> {
             namespace: namespace?,
         })
     })
-}
-
-fn cluster(node: &Node, findings: &mut Findings<'_>) -> Option<Cluster> {
-    mapping(node, findings, |fields| {
-        let cluster_name = fields.required("name", name);
-        let stack = fields.required("stack", stack);
-        let version = fields.required("version", |node, findings| {
-            let version = formed(node, findings, is_kubernetes_version, "a version such as v1.36.3")?;
-            if let Some(stack) = &stack {
-                check_minor_version(node, findings, &version, stack);
-            }
-            Some(version)
-        });
-        let control_plane = fields.optional("controlPlane", control_plane);
-        let workers = fields.optional("workers", |node, findings| list(node, findings, worker_group));
-        let cert_sans = fields.optional("apiServer", api_server);
-        let variables = fields.optional("variables", variables);
-        Some(Cluster {
-            name: cluster_name?,
-            stack: stack?,
-            version: version?,
-            control_plane: control_plane.unwrap_or_default(),
-            workers: workers.unwrap_or_default(),
-            cert_sans: cert_sans.unwrap_or_default(),
-            variables: variables.unwrap_or_default(),
-        })
-    })
-}
-
-fn check_minor_version(node: &Node, findings: &mut Findings<'_>, version: &str, stack: &Stack) {
-    if !version.starts_with(&format!("v{}.", stack.kubernetes)) {
-        let message = format!(
-            "`{version}` is not a patch release of the stack's Kubernetes {}",
-            stack.kubernetes
-        );
-        findings.report(Code::VersionOutsideStack, node.span, message);
-    }
-}
-
-fn is_kubernetes_version(text: &str) -> bool {
-    text.strip_prefix('v')
-        .is_some_and(|numbers| is_version(numbers, 3))
-}
-
-fn is_version(text: &str, parts: usize) -> bool {
-    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    text.split('.').count() == parts && text.split('.').all(is_number)
-}
-
-fn stack(node: &Node, findings: &mut Findings<'_>) -> Option<Stack> {
-    mapping(node, findings, |fields| {
-        let provider = fields.required("provider", word);
-        let stack_name = fields.required("name", word);
-        let kubernetes = fields.required("kubernetes", |node, findings| {
-            formed(
-                node,
-                findings,
-                |text| is_version(text, 2),
-                "a minor version such as \"1.36\"",
-            )
-        });
-        let release = fields.required("release", word);
-        let provider_release = fields.optional("providerRelease", boolean);
-        Some(Stack {
-            provider: provider?,
-            name: stack_name?,
-            kubernetes: kubernetes?,
-            release: release?,
-            provider_release: provider_release.unwrap_or(false),
-        })
-    })
-}
-
-/// Lower-case letters, digits, dots and hyphens: what may become part of an object's name.
-fn word(node: &Node, findings: &mut Findings<'_>) -> Option<String> {
-    name::<DomainName>(node, findings).map(|name| name.to_string())
-}
-
-fn control_plane(node: &Node, findings: &mut Findings<'_>) -> Option<ControlPlane> {
-    mapping(node, findings, |fields| {
-        let replicas = fields.optional("replicas", number::<u32>);
-        let flavor = fields.optional("flavor", text);
-        Some(ControlPlane { replicas, flavor })
-    })
-}
-
-fn worker_group(node: &Node, findings: &mut Findings<'_>) -> Option<WorkerGroup> {
-    mapping(node, findings, |fields| {
-        let group_name = fields.required("name", word);
-        let class = fields.optional("class", text);
-        let replicas = fields.required("replicas", number::<u32>);
-        let flavor = fields.optional("flavor", text);
-        let group_name = group_name?;
-        Some(WorkerGroup {
-            class: class.unwrap_or_else(|| "default-worker".into()),
-            name: group_name,
-            replicas: replicas?,
-            flavor,
-        })
-    })
-}
-
-fn api_server(node: &Node, findings: &mut Findings<'_>) -> Option<Vec<String>> {
-    mapping(node, findings, |fields| {
-        Some(
-            fields
-                .optional("certSANs", |node, findings| unique(node, findings, host))
-                .unwrap_or_default(),
-        )
-    })
-}
-
-fn variables(node: &Node, findings: &mut Findings<'_>) -> Option<Map<String, Json>> {
-    let Value::Map(fields) = &node.value else {
-        findings.wrong_type(node, "a mapping");
-        return None;
-    };
-    for (index, (key, _)) in fields.iter().enumerate() {
-        if let Some((first, _)) = fields[..index].iter().find(|(other, _)| other.name == key.name) {
-            super::fields::duplicate_key(findings, key, first);
-        }
-        if let Some((own, origin)) = OWN_VARIABLES.iter().find(|(own, _)| *own == key.name) {
-            let message = format!("variable `{own}` is set from `{origin}`");
-            findings.report(Code::ReservedName, key.span, message);
-        }
-    }
-    mask::within(node, &mut findings.secrets);
-    node.to_json().as_object().cloned()
-}
-
-fn git(node: &Node, findings: &mut Findings<'_>, environment: &EnvironmentName) -> Option<Git> {
-    let modes = [("push", GitMode::Push), ("pull-request", GitMode::PullRequest)];
-    mapping(node, findings, |fields| {
-        let url = fields.required("url", |node, findings| {
-            url_setting(node, findings, &["https", "http", "ssh"])
-        });
-        let branch = fields.required("branch", text);
-        let path = fields.required("path", |node, findings| tree_path(node, findings, environment));
-        let mode = fields.required("mode", |node, findings| choice(node, findings, &modes));
-        let username = fields.optional("username", setting);
-        let password = fields.optional("password", secret);
-        let reader = fields.optional("reader", git_reader);
-        Some(Git {
-            url: url?,
-            branch: branch?,
-            path: path?,
-            mode: mode?,
-            username,
-            password,
-            reader,
-        })
-    })
-}
-
-fn git_reader(node: &Node, findings: &mut Findings<'_>) -> Option<GitReader> {
-    mapping(node, findings, |fields| {
-        let username = fields.required("username", setting);
-        let password = fields.required("password", secret);
-        Some(GitReader {
-            username: username?,
-            password: password?,
-        })
-    })
-}
-
-fn tree_path(node: &Node, findings: &mut Findings<'_>, environment: &EnvironmentName) -> Option<Utf8PathBuf> {
-    let path = inner_path(node, findings)?;
-    let wanted = format!("clusters/{environment}");
-    if path.as_str() != wanted {
-        let message = format!("the tree of `{environment}` is rendered into `{wanted}`, not `{path}`");
-        findings.report(Code::WrongGitPath, node.span, message).help =
-            Some(format!("write `path: {wanted}`"));
-    }
-    Some(path)
 }
 
 fn flux(node: &Node, findings: &mut Findings<'_>) -> Option<Flux> {

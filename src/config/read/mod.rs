@@ -2,8 +2,10 @@
 
 mod access;
 mod app;
+mod cluster;
 mod environment;
 mod fields;
+mod git;
 mod limits;
 mod login;
 mod network;

@@ -42,6 +42,11 @@ pub(super) fn name<Name: FromStr<Err: Display>>(node: &Node, findings: &mut Find
     }
 }
 
+/// Lower-case letters, digits, dots and hyphens: what may become part of an object's name.
+pub(super) fn word(node: &Node, findings: &mut Findings<'_>) -> Option<String> {
+    name::<DomainName>(node, findings).map(|name| name.to_string())
+}
+
 /// `true` or `false`.
 pub(super) fn boolean(node: &Node, findings: &mut Findings<'_>) -> Option<bool> {
     if let Value::Bool(value) = node.value {

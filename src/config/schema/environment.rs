@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::form::{
-    Field, address, age_recipient, choice, domain, either, inner_path, label, list, login, number, object,
-    one_of, pattern, secret, setting, text,
+    Field, address, age_recipient, choice, domain, either, filled_list, inner_path, label, list, login,
+    number, object, one_of, pattern, secret, setting, text,
 };
 
 const WEB: &[&str] = &["https", "http"];
@@ -82,7 +82,22 @@ fn cluster() -> Value {
             "Variables of the cluster class, passed to it as they are",
             json!({ "type": "object" }),
         ),
+        Field::optional(
+            "secrets",
+            "Secrets beside the Cluster, by which its infrastructure provider gets at the infrastructure",
+            entries(entries(secret())),
+        ),
+        Field::optional(
+            "workloadSecrets",
+            "Secrets in kube-system of the workload cluster that come before its nodes can be ready",
+            entries(entries(secret())),
+        ),
     ])
+}
+
+/// What stands under keys that anybody may choose.
+fn entries(value: Value) -> Value {
+    json!({ "type": "object", "additionalProperties": value })
 }
 
 fn stack() -> Value {
@@ -154,10 +169,32 @@ fn git() -> Value {
         Field::optional(
             "reader",
             "Credentials by which Flux reads the repository, where those above may do more",
-            object([
-                Field::required("username", "User name", setting(text())),
-                Field::required("password", "Password or token", secret()),
+            either([
+                object([
+                    Field::required("username", "User name", setting(text())),
+                    Field::required("password", "Password or token", secret()),
+                ]),
+                object([Field::required(
+                    "deployKey",
+                    "A key that is made for the cluster and registered at the forge, for reading only",
+                    deploy_key(),
+                )]),
             ]),
+        ),
+    ])
+}
+
+fn deploy_key() -> Value {
+    object([
+        Field::optional(
+            "url",
+            "Address of the repository for SSH; without this key ssh://git@ and the host and path of git.url",
+            setting(address(&["ssh"])),
+        ),
+        Field::required(
+            "knownHosts",
+            "Lines as ssh-keyscan writes them, by which the forge proves that it is the forge",
+            filled_list(setting(text())),
         ),
     ])
 }

@@ -13,6 +13,7 @@ use crate::lab::pki::PkiError;
 use crate::lab::process::ProcessError;
 use crate::lab::provider::ProviderError;
 use crate::lab::state::StateError;
+use crate::ssh::NoKeyPair;
 
 /// What was being done when a component of the lab could not be brought up. Each names the component.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +24,9 @@ pub enum LaunchError {
     /// A process did not start, was not ready in time, or did not end.
     #[error(transparent)]
     Process(#[from] ProcessError),
+    /// No key pair could be made.
+    #[error(transparent)]
+    KeyPair(#[from] NoKeyPair),
     /// The lab's state can't be read or kept.
     #[error(transparent)]
     State(#[from] StateError),

@@ -61,6 +61,10 @@ pub struct Endpoints {
     pub forge: String,
     /// The platform's Git repository.
     pub git: String,
+    /// The same for SSH (`ssh://git@127.0.0.1:PORT/...`).
+    pub git_ssh: String,
+    /// A line of `known_hosts` for the forge's SSH server.
+    pub git_known_host: String,
     /// Keycloak (`https://127.0.0.1:PORT`).
     pub keycloak: String,
     /// The lab's certificate authority, PEM.
@@ -90,6 +94,8 @@ pub async fn all(context: &LabContext) -> Result<Endpoints, LaunchError> {
         management_kubeconfig,
         forge: forge.url,
         git: forge.git,
+        git_ssh: forge.git_ssh,
+        git_known_host: forge.known_host,
         keycloak,
         ca_file: context.authority.certificate_path(),
         dns,

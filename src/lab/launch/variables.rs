@@ -13,11 +13,13 @@ const PREFIX: &str = "LOTSE_LAB_";
 type Address = (&'static str, fn(&Endpoints) -> String);
 
 /// Variables that anybody may read.
-const ADDRESSES: [Address; 10] = [
+const ADDRESSES: [Address; 12] = [
     ("MOIN_KUBECONFIG", |endpoints| {
         endpoints.management_kubeconfig.to_string()
     }),
     ("GIT_URL", |endpoints| endpoints.git.clone()),
+    ("GIT_SSH_URL", |endpoints| endpoints.git_ssh.clone()),
+    ("GIT_KNOWN_HOST", |endpoints| endpoints.git_known_host.clone()),
     ("GIT_USERNAME", |_| forge::GIT_USERNAME.to_owned()),
     ("FORGE_URL", |endpoints| endpoints.forge.clone()),
     ("FORGE_API_URL", |endpoints| format!("{}/api/v1", endpoints.forge)),
@@ -91,6 +93,8 @@ mod tests {
             management_kubeconfig: "/lab/admin.kubeconfig".into(),
             forge: "http://127.0.0.1:1".into(),
             git: "http://127.0.0.1:1/lotse/platform.git".into(),
+            git_ssh: "ssh://git@127.0.0.1:4/lotse/platform.git".into(),
+            git_known_host: "[127.0.0.1]:4 ssh-ed25519 AAAA".into(),
             keycloak: "https://127.0.0.1:2".into(),
             ca_file: "/lab/ca.crt".into(),
             dns: "127.0.0.1:3".into(),

@@ -76,7 +76,8 @@ impl Content {
     }
 
     /// What git keeps as the blob.
-    pub(super) const fn bytes(&self) -> &[u8] {
+    #[must_use]
+    pub const fn bytes(&self) -> &[u8] {
         match self {
             Self::File { bytes, .. } => bytes.as_slice(),
             Self::Link { target } => target.as_bytes(),

@@ -6,6 +6,7 @@
 
 mod branch;
 mod cache;
+pub mod deploy_key;
 mod error;
 mod files;
 mod forge;

@@ -7,6 +7,7 @@ mod cluster;
 mod error;
 mod identity;
 mod lease;
+mod secrets;
 mod spelling;
 mod stack;
 mod versions;
@@ -15,11 +16,14 @@ pub use cluster::{kubeconfig, wait_for_cluster};
 pub use error::ManagementError;
 pub use identity::IdentityPlace;
 pub use lease::{HeldTurn, Turn, take};
+pub use secrets::cluster_secrets;
 pub use spelling::{Fitted, fit};
 pub use stack::wait_for_class;
 pub use versions::{Served, adapt, served};
 
 /// API group of Cluster API.
 const CLUSTER_GROUP: &str = "cluster.x-k8s.io";
+/// API group of what Cluster API adds to a cluster.
+const ADDONS_GROUP: &str = "addons.cluster.x-k8s.io";
 /// API group of the cluster-stack-operator.
 const STACK_GROUP: &str = "clusterstack.x-k8s.io";

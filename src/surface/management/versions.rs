@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{CLUSTER_GROUP, ManagementError, STACK_GROUP};
+use super::{ADDONS_GROUP, CLUSTER_GROUP, ManagementError, STACK_GROUP};
 use crate::desired::Manifest;
 use crate::kubernetes::Cluster;
 
@@ -42,19 +42,21 @@ pub async fn served(cluster: &Cluster) -> Result<Served, ManagementError> {
     })
 }
 
-/// `manifests` as the management cluster takes them: a `Cluster` written for `v1beta2` is turned into `v1beta1` where
-/// only that is served.
+/// `manifests` as the management cluster takes them: what is of Cluster API is written for `v1beta2` and turned into
+/// `v1beta1` where only that is served.
 #[must_use]
 pub fn adapt(manifests: &[Manifest], served: &Served) -> Vec<Manifest> {
     manifests
         .iter()
         .cloned()
         .map(|mut manifest| {
-            let newest = format!("{CLUSTER_GROUP}/{}", CLUSTER_VERSIONS[0]);
-            let is_newest = manifest.kind() == "Cluster" && manifest.api_version() == newest;
-            if is_newest && served.cluster != newest {
-                manifest.value_mut()["apiVersion"] = served.cluster.clone().into();
-                class_by_name(manifest.value_mut());
+            let version = served.cluster.rsplit('/').next().unwrap_or_default();
+            let (group, own) = manifest.api_version().split_once('/').unwrap_or_default();
+            if [CLUSTER_GROUP, ADDONS_GROUP].contains(&group) && own != version {
+                manifest.value_mut()["apiVersion"] = format!("{group}/{version}").into();
+                if manifest.kind() == "Cluster" {
+                    class_by_name(manifest.value_mut());
+                }
             }
             manifest
         })

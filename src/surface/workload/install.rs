@@ -19,7 +19,7 @@ pub async fn plan_components(
     cluster: &Cluster,
     release: &FluxRelease,
 ) -> Result<Plan<ApplyOperation>, WorkloadError> {
-    plan_undelivered(cluster, release.objects()).await
+    plan_those(cluster, release.objects(), |observed, _| !is_delivered(observed)).await
 }
 
 /// Applies the components in two stages: first the namespace and the definitions, and when those are established, the
@@ -41,16 +41,27 @@ pub async fn apply_components(
     Ok(changed)
 }
 
-/// Applies the `GitRepository` and the root Kustomization where they are missing, or differ while Flux does not deliver
-/// them yet. Gives the number of objects that were added or updated.
+/// Applies what [`plan_sync`] finds. Gives the number of objects that were added or updated.
 pub async fn apply_sync(cluster: &Cluster, sync: &[Manifest]) -> Result<usize, WorkloadError> {
     let plan = plan_sync(cluster, sync).await?;
     Ok(cluster.in_the_name_of(FLUX_MANAGER).apply_plan(&plan).await?)
 }
 
 /// What is missing of the `GitRepository` and the root Kustomization, or differs while Flux does not deliver them yet.
+/// A source that reads from elsewhere, or in another way, than is declared counts as well: Flux would never see what it
+/// should deliver.
 pub async fn plan_sync(cluster: &Cluster, sync: &[Manifest]) -> Result<Plan<ApplyOperation>, WorkloadError> {
-    plan_undelivered(cluster, sync).await
+    plan_those(cluster, sync, |observed, desired| {
+        !is_delivered(observed) || reads_otherwise(observed, desired)
+    })
+    .await
+}
+
+fn reads_otherwise(observed: &DynamicObject, desired: &Manifest) -> bool {
+    desired.kind() == "GitRepository"
+        && ["/spec/url", "/spec/secretRef"]
+            .iter()
+            .any(|pointer| observed.data.pointer(pointer) != desired.value().pointer(pointer))
 }
 
 /// Waits until all controllers of the release run as their Deployments say.
@@ -71,21 +82,20 @@ pub async fn wait_for_controllers(
     Ok(cluster.wait(wait, &watched, look).await?)
 }
 
-async fn plan_undelivered(
+/// Plans what is missing, and what `is_ours` to change as it was observed.
+async fn plan_those(
     cluster: &Cluster,
     objects: &[Manifest],
+    is_ours: impl Fn(&DynamicObject, &Manifest) -> bool,
 ) -> Result<Plan<ApplyOperation>, WorkloadError> {
-    let mut undelivered = Vec::new();
+    let mut ours = Vec::new();
     for object in objects {
-        let delivered = cluster
-            .get(object)
-            .await?
-            .is_some_and(|observed| is_delivered(&observed));
-        if !delivered {
-            undelivered.push(object.clone());
+        let observed = cluster.get(object).await?;
+        if observed.is_none_or(|observed| is_ours(&observed, object)) {
+            ours.push(object.clone());
         }
     }
-    Ok(cluster.in_the_name_of(FLUX_MANAGER).plan(&undelivered).await?)
+    Ok(cluster.in_the_name_of(FLUX_MANAGER).plan(&ours).await?)
 }
 
 fn is_delivered(object: &DynamicObject) -> bool {

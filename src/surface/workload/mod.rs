@@ -25,7 +25,7 @@ pub use proof::{Identity, Question, can, whoami};
 pub use put_back::{have_put_back, plan_delivered};
 pub use ready::{Sync, wait_at};
 pub use release::FluxRelease;
-pub use source::{SourceSecret, ensure_source_secret, source_secret};
+pub use source::{ObservedSource, SourceSecret, source_secret};
 
 /// Where Flux runs.
 pub const FLUX_NAMESPACE: &str = "flux-system";

@@ -7,7 +7,7 @@ mod settings;
 use std::collections::BTreeMap;
 use std::process::Stdio;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use rand::distr::{Alphanumeric, SampleString};
 use tokio::process::Command;
 
@@ -17,11 +17,13 @@ use crate::lab::LabContext;
 use crate::lab::component::{Acquired, Component};
 use crate::lab::process::{ProcessSpec, READY_WITHIN, http_ready};
 use crate::secret::Secret;
+use crate::ssh::DeployKey;
 use api::ForgeApi;
 use content::{ADMINISTRATOR, PERSONS};
 use settings::Settings;
 
 const NAME: &str = "forge";
+const SSH_NAME: &str = "forge-ssh";
 /// Names of the forge's secrets in [`crate::lab::state::LabSecrets`].
 const TOKEN: &str = "forge-token";
 pub(super) const OAUTH_CLIENT_ID: &str = "forge-oauth-client-id";
@@ -40,6 +42,10 @@ pub(super) struct RunningForge {
     pub(super) url: String,
     /// The platform's repository.
     pub(super) git: String,
+    /// The same for SSH.
+    pub(super) git_ssh: String,
+    /// A line of `known_hosts` for its SSH server.
+    pub(super) known_host: String,
 }
 
 /// The name under which the lab keeps the password of `login` at the forge.
@@ -62,6 +68,8 @@ pub(super) async fn start(context: &LabContext, keycloak_url: &str) -> Result<Ru
     let repository = forge.fill(&redirect).await?;
     Ok(RunningForge {
         git: format!("{}/{repository}.git", forge.url),
+        git_ssh: format!("ssh://git@127.0.0.1:{}/{repository}.git", forge.ssh_port),
+        known_host: format!("[127.0.0.1]:{} {}", forge.ssh_port, forge.host_key.public()),
         url: forge.url,
     })
 }
@@ -71,16 +79,23 @@ struct Forge<'a> {
     component: Acquired,
     directory: Utf8PathBuf,
     url: String,
+    ssh_port: u16,
+    host_key: DeployKey,
 }
 
 impl<'a> Forge<'a> {
     fn prepare(context: &'a LabContext, component: Acquired) -> Result<Self, LaunchError> {
         let port = context.ports.get(NAME)?;
+        let ssh_port = context.ports.get(SSH_NAME)?;
         let directory = context.state.data(NAME)?;
+        let host_key_file = directory.join("ssh-host-key");
+        let host_key = host_key(&host_key_file)?;
         let settings = Settings {
             data: &directory,
             static_root: &component.share("static"),
             port,
+            ssh_port,
+            host_key: &host_key_file,
             secret_key: &context.secrets.get_or_create("forge-secret-key")?,
             internal_token: &context.secrets.get_or_create("forge-internal-token")?,
             oauth_key: &context.secrets.get_or_create("forge-oauth-key")?,
@@ -91,6 +106,8 @@ impl<'a> Forge<'a> {
             component,
             directory,
             url: format!("http://127.0.0.1:{port}"),
+            ssh_port,
+            host_key,
         })
     }
 
@@ -239,6 +256,17 @@ fn token_in(output: &Secret) -> Option<Secret> {
     let line = output.expose().lines().last()?.trim();
     let is_token = !line.is_empty() && line.bytes().all(|byte| byte.is_ascii_alphanumeric());
     is_token.then(|| Secret::new(line))
+}
+
+/// The key in `file`, made when there is none: clients have pinned it.
+fn host_key(file: &Utf8Path) -> Result<DeployKey, LaunchError> {
+    let kept = fs_err::read_to_string(file).ok();
+    if let Some(key) = kept.and_then(|text| DeployKey::read(&Secret::new(text))) {
+        return Ok(key);
+    }
+    let key = DeployKey::generate()?;
+    write_private(file, key.private().expose())?;
+    Ok(key)
 }
 
 fn settings_file(directory: &camino::Utf8Path) -> Utf8PathBuf {

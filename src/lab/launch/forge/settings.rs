@@ -17,6 +17,10 @@ pub(super) struct Settings<'a> {
     pub(super) static_root: &'a Utf8Path,
     /// Port of its HTTP server on loopback.
     pub(super) port: u16,
+    /// Port of its SSH server on loopback.
+    pub(super) ssh_port: u16,
+    /// The private key by which its SSH server proves who it is.
+    pub(super) host_key: &'a Utf8Path,
     /// Signs sessions and encrypts what it stores.
     pub(super) secret_key: &'a Secret,
     /// Lets its Git hooks call it.
@@ -69,7 +73,15 @@ impl Settings<'_> {
             ("ROOT_URL", format!("http://127.0.0.1:{}/", self.port)),
             ("STATIC_ROOT_PATH", self.static_root.to_string()),
             ("APP_DATA_PATH", self.data.join("data").to_string()),
-            ("DISABLE_SSH", "true".into()),
+            ("START_SSH_SERVER", "true".into()),
+            ("BUILTIN_SSH_SERVER_USER", "git".into()),
+            ("SSH_DOMAIN", "127.0.0.1".into()),
+            ("SSH_LISTEN_HOST", "127.0.0.1".into()),
+            ("SSH_PORT", self.ssh_port.to_string()),
+            ("SSH_LISTEN_PORT", self.ssh_port.to_string()),
+            ("SSH_SERVER_HOST_KEYS", self.host_key.to_string()),
+            ("SSH_ROOT_PATH", self.data.join("ssh").to_string()),
+            ("SSH_CREATE_AUTHORIZED_KEYS_FILE", "false".into()),
             ("OFFLINE_MODE", "true".into()),
             ("LFS_START_SERVER", "false".into()),
         ];
@@ -129,6 +141,8 @@ mod tests {
             data: Utf8Path::new("/lab/forge"),
             static_root: Utf8Path::new("/components/gitea/share"),
             port: 3000,
+            ssh_port: 2222,
+            host_key: Utf8Path::new("/lab/forge/ssh/host"),
             secret_key: &secret,
             internal_token: &secret,
             oauth_key: &secret,

@@ -6,7 +6,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{Place, PullRequest, PullRequestState, pull_request};
+use super::{Place, PullRequest, PullRequestState, RegisteredKey, pull_request, registered_key};
 use crate::causes;
 use crate::report;
 use crate::secret::Secret;
@@ -14,6 +14,9 @@ use crate::surface::git::{GitError, Repository};
 
 /// How long one request may take.
 const REQUEST_LIMIT: Duration = Duration::from_secs(30);
+
+/// How much of a list is asked for at once: as much as either forge gives.
+const PAGE: &str = "50";
 
 /// A forge does not do what it is asked for.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +96,43 @@ impl Forge {
     pub async fn may_push(&self) -> Result<Option<bool>, ForgeError> {
         let answer = self.send(Method::GET, "", &[], None).await?;
         Ok(answer["permissions"]["push"].as_bool())
+    }
+
+    /// Whether the credentials may administer the repository; `None` where the forge does not say.
+    pub async fn may_administer(&self) -> Result<Option<bool>, ForgeError> {
+        let answer = self.send(Method::GET, "", &[], None).await?;
+        Ok(answer["permissions"]["admin"].as_bool())
+    }
+
+    /// All keys that may read the repository.
+    pub async fn deploy_keys(&self) -> Result<Vec<RegisteredKey>, ForgeError> {
+        let mut keys = Vec::new();
+        for page in 1.. {
+            let page = page.to_string();
+            // The one is GitHub's word for it, the other Gitea's.
+            let query = [("page", page.as_str()), ("per_page", PAGE), ("limit", PAGE)];
+            let answer = self.send(Method::GET, "keys", &query, None).await?;
+            let listed = answer.as_array().map(Vec::as_slice).unwrap_or_default();
+            if listed.is_empty() {
+                break;
+            }
+            keys.extend(listed.iter().filter_map(registered_key));
+        }
+        Ok(keys)
+    }
+
+    /// Lets whoever has the private half of `key` read the repository.
+    pub async fn add_deploy_key(&self, title: &str, key: &str) -> Result<(), ForgeError> {
+        let content = json!({"title": title, "key": key, "read_only": true});
+        self.send(Method::POST, "keys", &[], Some(&content))
+            .await
+            .map(drop)
+    }
+
+    /// Takes a key away.
+    pub async fn remove_deploy_key(&self, key: &RegisteredKey) -> Result<(), ForgeError> {
+        let path = format!("keys/{}", key.id);
+        self.send(Method::DELETE, &path, &[], None).await.map(drop)
     }
 
     /// Whether the credentials may push to `branch`, as far as its protection goes; `None` where the forge does not say,
@@ -196,6 +236,9 @@ impl Forge {
         let text = answer.text().await.map_err(unreachable)?;
         if !status.is_success() {
             return Err(refused(request, status, &text));
+        }
+        if status == StatusCode::NO_CONTENT {
+            return Ok(Value::Null);
         }
         serde_json::from_str(&text).map_err(|_| self.unreadable(&method, path))
     }

@@ -121,6 +121,26 @@ impl fmt::Display for PullRequest {
     }
 }
 
+/// A key that may read a repository, as the forge lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegisteredKey {
+    /// Its number at the forge.
+    pub(super) id: u64,
+    /// What it is called.
+    pub(super) title: String,
+    /// Its public half in one line.
+    pub(super) key: String,
+}
+
+/// What both forges answer of a deploy key.
+fn registered_key(answer: &Value) -> Option<RegisteredKey> {
+    Some(RegisteredKey {
+        id: answer["id"].as_u64()?,
+        title: answer["title"].as_str()?.to_owned(),
+        key: answer["key"].as_str()?.to_owned(),
+    })
+}
+
 /// What both forges answer of a pull request.
 fn pull_request(answer: &Value) -> Option<PullRequest> {
     let text = |key: &str| answer[key].as_str().unwrap_or_default().to_owned();
