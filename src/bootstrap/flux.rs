@@ -44,16 +44,38 @@ pub(super) async fn hand_over(
         changes += drift.steps.len();
         sync = workload::have_put_back(cluster, &delivered, &commit, &wait).await?;
     }
-    let ready = match sync.ready {
-        1 => "1 object".to_owned(),
-        ready => format!("{ready} objects"),
-    };
     task.finish(format!(
-        "{}, {ready} Ready at {}",
+        "{}, {} Ready at {}",
         release.version(),
+        objects(sync.ready),
         published.commit.short()
     ));
     Ok(changes)
+}
+
+/// Waits until everything is Ready at the commit. Changes nothing itself.
+pub(super) async fn follow(
+    bootstrap: &Bootstrap<'_>,
+    workload: &Workload,
+    published: &Published,
+    reporter: &dyn Reporter,
+) -> Result<usize, StageError> {
+    let task = Task::start(reporter, "flux", "the platform");
+    let wait = bootstrap.wait(Stage::Flux, "the platform", &task);
+    let sync = workload::wait_at(&workload.cluster, &published.commit.to_string(), &wait).await?;
+    task.finish(format!(
+        "{} Ready at {}",
+        objects(sync.ready),
+        published.commit.short()
+    ));
+    Ok(0)
+}
+
+fn objects(count: usize) -> String {
+    match count {
+        1 => "1 object".to_owned(),
+        count => format!("{count} objects"),
+    }
 }
 
 /// Before the first sync: what is encrypted would fail otherwise.

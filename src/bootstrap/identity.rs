@@ -1,8 +1,10 @@
 //! The stage logins: the realm, and what applications need of it in their namespaces.
 
+use std::collections::BTreeSet;
+
 use super::cluster::Workload;
 use super::preflight::Systems;
-use super::{Bootstrap, Stage, StageError, drift};
+use super::{Bootstrap, Scope, Stage, StageError, Surface, drift};
 use crate::desired::identity::ClientKind;
 use crate::kubernetes::{Ensure, Look, ObjectReference, Watched};
 use crate::report::{Reporter, Task};
@@ -23,25 +25,29 @@ pub(super) fn fingerprint(bootstrap: &Bootstrap<'_>) -> Fingerprint {
 pub(super) fn wanted<'bootstrap>(
     bootstrap: &'bootstrap Bootstrap<'_>,
     fingerprint: &'bootstrap Fingerprint,
+    clients: Option<&'bootstrap BTreeSet<String>>,
 ) -> Wanted<'bootstrap> {
     Wanted {
         realm: &bootstrap.desired.realm,
         owner: &bootstrap.environment.name,
         provider_secret: fingerprint,
+        clients,
     }
 }
 
-/// Makes the realm what is declared. Gives how many things changed.
+/// Makes the realm what is declared, or the clients of the applications in `scope`. Gives how many things changed.
 pub(super) async fn set_up(
     bootstrap: &Bootstrap<'_>,
     systems: &Systems,
+    scope: &Scope,
     reporter: &dyn Reporter,
 ) -> Result<usize, StageError> {
     let task = Task::start(reporter, "logins", "the realm");
     let realm = &bootstrap.desired.realm;
     let secret = &bootstrap.environment.identity.github.client_secret;
     let fingerprint = fingerprint(bootstrap);
-    let wanted = wanted(bootstrap, &fingerprint);
+    let clients = scope.clients(bootstrap);
+    let wanted = wanted(bootstrap, &fingerprint, clients.as_ref());
     let (observed, plan) = keycloak::look(&systems.keycloak, &wanted, Prune::Keep).await?;
     for stranger in keycloak::strangers(&wanted, &observed) {
         task.warn(format!(
@@ -61,12 +67,15 @@ pub(super) async fn set_up(
         (&observed, &plan),
     )
     .await?;
-    let parts = format!(
-        "{} groups, {} members, {} clients",
-        realm.groups.len(),
-        realm.members.len(),
-        realm.clients.len()
-    );
+    let parts = match &clients {
+        Some(clients) => format!("{} of {} clients", clients.len(), realm.clients.len()),
+        None => format!(
+            "{} groups, {} members, {} clients",
+            realm.groups.len(),
+            realm.members.len(),
+            realm.clients.len()
+        ),
+    };
     task.finish(format!("realm {}: {parts}", realm.name));
     Ok(plan.steps.len())
 }
@@ -89,6 +98,7 @@ pub(super) async fn carry_secrets(
     bootstrap: &Bootstrap<'_>,
     systems: &Systems,
     workload: &Workload,
+    scope: &Scope,
     reporter: &dyn Reporter,
 ) -> Result<usize, StageError> {
     let task = Task::start(reporter, "secrets", "client secrets into namespaces");
@@ -99,6 +109,9 @@ pub(super) async fn carry_secrets(
         let ClientKind::Confidential { namespace, secret } = &client.kind else {
             continue;
         };
+        if !scope.has(Surface::Workload) && !scope.has_app(namespace) {
+            continue;
+        }
         wait_for_namespace(bootstrap, workload, namespace, &task).await?;
         let credentials = credentials(bootstrap, systems, &client.client_id).await?;
         let ensured = apply_client_secret(&workload.cluster, namespace, secret, &credentials).await?;

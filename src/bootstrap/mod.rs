@@ -16,8 +16,9 @@ mod preflight;
 mod proof;
 mod repository;
 mod runbooks;
+mod scope;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -33,6 +34,7 @@ pub use plan::{
     EnvironmentPlan, KnownAfter, Moved, PlannedChange, Surface, SurfacePlan, UnknownSurface, plan,
 };
 pub use preflight::{Check, CheckId, CheckOutcome, Chosen, UnknownCheck, preflight};
+pub use scope::Scope;
 
 use crate::config::{Declarations, ResolvedEnvironment};
 use crate::desired::Desired;
@@ -123,17 +125,17 @@ impl Outcome {
 /// 5. dns: the wildcard record at the gateway's address, seen at every name server
 /// 6. proof: what a member's token may and may not do
 ///
-/// With `surfaces`, only what changes those; everything without.
+/// Of all this, only what is in `scope`.
 ///
 /// # Errors
 /// Says which stage failed, which were done by then, and what the system said. The same call goes on from there.
 pub async fn run(
     bootstrap: &Bootstrap<'_>,
-    surfaces: &BTreeSet<Surface>,
+    scope: &Scope,
     reporter: &dyn Reporter,
 ) -> Result<Outcome, BootstrapError> {
     let progress = Progress::default();
-    let outcome = Box::pin(alone(bootstrap, surfaces, (reporter, &progress))).await;
+    let outcome = Box::pin(alone(bootstrap, scope, (reporter, &progress))).await;
     outcome.map_err(|(stage, source)| BootstrapError {
         stage,
         done: progress.stages(),
@@ -147,7 +149,7 @@ type Fault = (Stage, StageError);
 /// Carries the stages out while nobody else does, on whatever computer.
 async fn alone(
     bootstrap: &Bootstrap<'_>,
-    surfaces: &BTreeSet<Surface>,
+    scope: &Scope,
     (reporter, progress): (&dyn Reporter, &Progress),
 ) -> Result<Outcome, Fault> {
     let preflight = preflight::connect(bootstrap, reporter);
@@ -155,10 +157,10 @@ async fn alone(
     let turn = cluster::take_turn(bootstrap, &systems, reporter).await;
     let turn = turn.map_err(|error| (Stage::Stack, error))?;
     let work = async {
-        if surfaces.is_empty() {
+        if scope.is_everything() {
             Box::pin(stages(bootstrap, &systems, reporter, progress)).await
         } else {
-            Box::pin(some_stages(bootstrap, &systems, (surfaces, reporter), progress)).await
+            Box::pin(some_stages(bootstrap, &systems, (scope, reporter), progress)).await
         }
     };
     let outcome = tokio::select! {
@@ -183,17 +185,18 @@ async fn stages(
             .of(Stage::Cluster, cluster, |workload| workload.changes)
             .await
     };
-    let logins = identity::set_up(bootstrap, systems, reporter);
+    let everything = Scope::default();
+    let logins = identity::set_up(bootstrap, systems, &everything, reporter);
     let (workload, _) = tokio::try_join!(cluster, progress.of(Stage::Logins, logins, |changes| *changes))?;
 
-    let published = repository::publish(bootstrap, systems, reporter);
+    let published = repository::publish(bootstrap, systems, &everything, reporter);
     let published = progress
         .of(Stage::Git, published, |published| published.files)
         .await?;
 
     // Flux is Ready only when applications have started, and those with a login start only with their secret.
     let flux = flux::hand_over(bootstrap, (systems, &workload), &published, reporter);
-    let secrets = identity::carry_secrets(bootstrap, systems, &workload, reporter);
+    let secrets = identity::carry_secrets(bootstrap, systems, &workload, &everything, reporter);
     tokio::try_join!(
         progress.of(Stage::Flux, flux, |changes| *changes),
         progress.of(Stage::Secrets, secrets, |changes| *changes),
@@ -212,14 +215,15 @@ async fn stages(
     })
 }
 
-/// The stages that change `surfaces`, and no other.
+/// The stages that change what is in `scope`, and no other.
 async fn some_stages(
     bootstrap: &Bootstrap<'_>,
     systems: &Systems,
-    (surfaces, reporter): (&BTreeSet<Surface>, &dyn Reporter),
+    (scope, reporter): (&Scope, &dyn Reporter),
     progress: &Progress,
 ) -> Result<Outcome, Fault> {
-    let has = |surface| surfaces.contains(&surface);
+    let has_apps = !scope.apps.is_empty();
+    let has = |surface| scope.has(surface);
     let made = if has(Surface::Management) {
         let stack = cluster::provide_stack(bootstrap, systems, reporter);
         let stack = progress.of(Stage::Stack, stack, |stack| stack.changes).await?;
@@ -229,12 +233,12 @@ async fn some_stages(
     } else {
         None
     };
-    if has(Surface::Keycloak) {
-        let logins = identity::set_up(bootstrap, systems, reporter);
+    if has(Surface::Keycloak) || has_apps {
+        let logins = identity::set_up(bootstrap, systems, scope, reporter);
         progress.of(Stage::Logins, logins, |changes| *changes).await?;
     }
-    let published = if has(Surface::Git) {
-        let published = repository::publish(bootstrap, systems, reporter);
+    let published = if has(Surface::Git) || has_apps {
+        let published = repository::publish(bootstrap, systems, scope, reporter);
         progress
             .of(Stage::Git, published, |published| published.files)
             .await?
@@ -242,16 +246,22 @@ async fn some_stages(
         repository::published(bootstrap, systems, has(Surface::Workload))
             .map_err(|error| (Stage::Git, error))?
     };
-    if has(Surface::Workload) || has(Surface::Dns) {
+    if has(Surface::Workload) || has(Surface::Dns) || has_apps {
         let workload = match made {
             Some(workload) => workload,
             None => cluster::connect(bootstrap, systems)
                 .await
                 .map_err(|error| (Stage::Cluster, error))?,
         };
-        if has(Surface::Workload) {
-            let flux = flux::hand_over(bootstrap, (systems, &workload), &published, reporter);
-            let secrets = identity::carry_secrets(bootstrap, systems, &workload, reporter);
+        if has(Surface::Workload) || has_apps {
+            let flux = async {
+                if has(Surface::Workload) {
+                    flux::hand_over(bootstrap, (systems, &workload), &published, reporter).await
+                } else {
+                    flux::follow(bootstrap, &workload, &published, reporter).await
+                }
+            };
+            let secrets = identity::carry_secrets(bootstrap, systems, &workload, scope, reporter);
             tokio::try_join!(
                 progress.of(Stage::Flux, flux, |changes| *changes),
                 progress.of(Stage::Secrets, secrets, |changes| *changes),

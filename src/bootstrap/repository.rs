@@ -1,25 +1,29 @@
 //! The stage git: the rendered tree and the platform's files on the branch that Flux follows.
 
 use super::preflight::Systems;
-use super::{Bootstrap, Stage, StageError};
+use super::scope::Publication;
+use super::{Bootstrap, Scope, Stage, StageError};
 use crate::config::GitMode;
+use crate::plan::Plan;
 use crate::report::{Reporter, Task};
-use crate::surface::git::{self, DesiredFile, DesiredFiles, Edited, Proposal, Published};
+use crate::surface::git::{self, DesiredFile, DesiredFiles, Edited, GitOperation, Proposal, Published};
 
-/// Commits and pushes what differs. Gives the newest commit of the branch.
+/// Commits and pushes what differs and is in `scope`. Gives the newest commit of the branch.
 pub(super) async fn publish(
     bootstrap: &Bootstrap<'_>,
     systems: &Systems,
+    scope: &Scope,
     reporter: &dyn Reporter,
 ) -> Result<Published, StageError> {
     let task = Task::start(reporter, "git", "the platform's repository");
     let git = &bootstrap.environment.git;
-    let files = files(bootstrap)?;
-    let owned: Vec<&str> = bootstrap.owned.iter().map(String::as_str).collect();
+    let publication = Publication::of(bootstrap, systems, scope).await?;
+    let (files, owned) = (&publication.files, publication.owned());
     let message = format!("{}: the platform as declared", bootstrap.environment.name);
-    tell_edits(bootstrap, systems, &files, (&message, &task)).await?;
+    let plan = git::plan(files, &owned, &systems.published)?;
+    tell_edits(systems, &plan, (&message, &task)).await?;
     let published = match git.mode {
-        GitMode::Push => systems.branch.publish(&files, &owned, &message, &task).await?,
+        GitMode::Push => systems.branch.publish(files, &owned, &message, &task).await?,
         GitMode::PullRequest => {
             let proposal = Proposal {
                 head: format!("lotse/{}", bootstrap.environment.name),
@@ -27,7 +31,7 @@ pub(super) async fn publish(
                 limit: bootstrap.limits.of_stage(Stage::Git),
                 task: &task,
             };
-            systems.branch.propose(&files, &owned, &proposal).await?
+            systems.branch.propose(files, &owned, &proposal).await?
         }
     };
     let verb = match git.mode {
@@ -53,14 +57,11 @@ pub(super) async fn publish(
 
 /// Names what others changed under paths of ours, before it is put back.
 async fn tell_edits(
-    bootstrap: &Bootstrap<'_>,
     systems: &Systems,
-    files: &DesiredFiles,
+    plan: &Plan<GitOperation>,
     (message, task): (&str, &Task<'_>),
 ) -> Result<(), StageError> {
-    let owned: Vec<&str> = bootstrap.owned.iter().map(String::as_str).collect();
-    let plan = git::plan(files, &owned, &systems.published)?;
-    for Edited { path, commit, author } in systems.branch.edited(&plan, &systems.published, message).await? {
+    for Edited { path, commit, author } in systems.branch.edited(plan, &systems.published, message).await? {
         task.note(format!(
             "{path} was changed by {author} in {commit}: put back as declared"
         ));

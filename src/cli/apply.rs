@@ -1,6 +1,5 @@
 //! `lotse apply`: carries a plan out.
 
-use std::collections::BTreeSet;
 use std::time::Instant;
 
 use camino::Utf8Path;
@@ -8,12 +7,12 @@ use clap::Args;
 
 use super::bootstrap::LabLogins;
 use super::environment::{Choices, check_realm, check_settings, find_lab, with_bootstrap};
-use super::plan;
+use super::plan::{self, Target};
 use super::turn::Turn;
 use super::ui::{self, Style};
 use super::workspace::{Workspace, plural};
 use super::{CommandError, Exit, Kind, Settings, error};
-use crate::bootstrap::{self, EnvironmentPlan, Limits, Outcome, PersonLogin, StageLimit, Surface};
+use crate::bootstrap::{self, EnvironmentPlan, Limits, Outcome, PersonLogin, Scope, StageLimit};
 use crate::config::Loaded;
 use crate::names::EnvironmentName;
 use crate::report::Reporter;
@@ -26,14 +25,15 @@ use crate::report::Reporter;
 #[command(after_help = "Examples:
   lotse apply lab                 plan, ask, carry out
   lotse apply lab.plan            what `lotse plan lab --out lab.plan` wrote
-  lotse apply lab --target dns    only the records")]
+  lotse apply lab --target dns    only the records
+  lotse apply lab --target monitoring    only what belongs to one application")]
 pub(super) struct ApplyArguments {
     /// A saved plan, or the name of an environment
     #[arg(value_name = "FILE|ENVIRONMENT")]
     what: String,
-    /// Only this system (management, keycloak, git, workload, dns); may be given more than once
-    #[arg(long, value_name = "SYSTEM")]
-    target: Vec<Surface>,
+    /// Only this system (management, keycloak, git, workload, dns) or application; may be given more than once
+    #[arg(long, value_name = "TARGET")]
+    target: Vec<Target>,
     /// How long waits may take, of one stage or of each (20m); may be given more than once: `10m`, `cluster=45m`
     #[arg(long, value_name = "[STAGE=]TIME")]
     timeout: Vec<StageLimit>,
@@ -59,6 +59,7 @@ pub(super) async fn run(arguments: &ApplyArguments, settings: &Settings) -> Resu
             .map_err(|error| CommandError::new(Kind::Usage, error.to_string()))?,
     };
     let loaded = workspace.open(&environment)?;
+    let scope = plan::scope(&arguments.target, &loaded)?;
     let reporter = ui::reporter(settings.quiet);
     let _turn = Turn::take(&environment, settings, reporter.as_ref()).await?;
     let planning = plan::make(&workspace, settings, &loaded, reporter.as_ref());
@@ -66,8 +67,7 @@ pub(super) async fn run(arguments: &ApplyArguments, settings: &Settings) -> Resu
         planned = planning => planned?,
         () = settings.interrupted.cancelled() => return Err(ui::unanswered()),
     };
-    let surfaces: BTreeSet<Surface> = arguments.target.iter().copied().collect();
-    let planned = planned.only(&surfaces, &BTreeSet::new());
+    let planned = planned.only(&scope);
     match &saved {
         Some(saved) => refuse_moved(saved, &planned)?,
         None if planned.is_empty() => {}
@@ -84,7 +84,7 @@ pub(super) async fn run(arguments: &ApplyArguments, settings: &Settings) -> Resu
         arguments,
         (&workspace, settings),
         &loaded,
-        &surfaces,
+        &scope,
         reporter.as_ref(),
     );
     let outcome = tokio::select! {
@@ -167,7 +167,7 @@ fn command(arguments: &ApplyArguments) -> String {
     let targets = arguments
         .target
         .iter()
-        .map(|surface| format!(" --target {surface}"));
+        .map(|target| format!(" --target {target}"));
     format!("lotse apply {}{}", arguments.what, targets.collect::<String>())
 }
 
@@ -175,7 +175,7 @@ async fn carry_out(
     arguments: &ApplyArguments,
     (workspace, settings): (&Workspace<'_>, &Settings),
     loaded: &Loaded,
-    surfaces: &BTreeSet<Surface>,
+    scope: &Scope,
     reporter: &dyn Reporter,
 ) -> Result<Outcome, CommandError> {
     check_settings(loaded, settings)?;
@@ -195,7 +195,7 @@ async fn carry_out(
         (lab.as_ref(), login),
         (choices, reporter),
         async |bootstrap| {
-            let done = Box::pin(bootstrap::run(bootstrap, surfaces, reporter)).await;
+            let done = Box::pin(bootstrap::run(bootstrap, scope, reporter)).await;
             done.map_err(|failed| error::of_bootstrap(&failed, &command(arguments)))
         },
     )

@@ -1,6 +1,5 @@
 //! `lotse bootstrap`: from declarations to a cluster that is proved to work.
 
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -14,7 +13,7 @@ use super::turn::Turn;
 use super::ui::{self, Style};
 use super::workspace::Workspace;
 use super::{CommandError, Exit, Kind, Settings};
-use crate::bootstrap::{self, CheckId, Chosen, Limits, Outcome, PersonLogin, StageLimit};
+use crate::bootstrap::{self, CheckId, Chosen, Limits, Outcome, PersonLogin, Scope, StageLimit};
 use crate::causes;
 use crate::config::Loaded;
 use crate::desired::KUBECTL_CLIENT;
@@ -155,7 +154,7 @@ async fn bring_up(
         (lab, login),
         (choices, reporter),
         async |bootstrap| {
-            let done = Box::pin(bootstrap::run(bootstrap, &BTreeSet::new(), reporter)).await;
+            let done = Box::pin(bootstrap::run(bootstrap, &Scope::default(), reporter)).await;
             done.map_err(|failed| {
                 error::of_bootstrap(&failed, &format!("lotse bootstrap {}", arguments.environment))
             })

@@ -89,3 +89,14 @@ pub enum ClientKind {
         secret: String,
     },
 }
+
+impl ClientKind {
+    /// Namespace of the application that the client belongs to; none of one that is the platform's.
+    #[must_use]
+    pub fn namespace(&self) -> Option<&str> {
+        match self {
+            Self::Public => None,
+            Self::Confidential { namespace, .. } => Some(namespace),
+        }
+    }
+}

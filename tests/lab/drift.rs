@@ -195,6 +195,14 @@ pub(crate) fn a_field_of_another_program_is_left_to_it(lab: &Lab) {
     let before = lab.moin.get(&["clusters.cluster.x-k8s.io", "prod", "-n", "prod"]);
 
     let told = "Cluster/prod/prod: another program looks after .metadata.labels.app.kubernetes.io/managed-by (other-operator)";
+    let plan = lab.world.lotse(&["plan", "lab"]).success();
+    for line in [
+        "~ Cluster/prod/prod",
+        ".metadata.labels.app.kubernetes.io/managed-by is looked after by other-operator",
+        "`lotse apply lab --force-conflicts` takes them over",
+    ] {
+        assert!(plan.contains(line), "{line}\n{plan}");
+    }
     let refused = bootstrap(lab);
     assert_eq!(refused.code, Some(7), "{}", refused.stderr);
     assert!(refused.stderr.contains(told), "{}", refused.stderr);
@@ -205,9 +213,7 @@ pub(crate) fn a_field_of_another_program_is_left_to_it(lab: &Lab) {
     );
     let after = lab.moin.get(&["clusters.cluster.x-k8s.io", "prod", "-n", "prod"]);
     assert_eq!(before["metadata"]["labels"], after["metadata"]["labels"]);
-    let unchecked = lab
-        .world
-        .lotse(&["bootstrap", "lab", "--skip", "cluster-accepted"]);
+    let unchecked = lab.world.lotse(&["bootstrap", "lab", "--skip", "cluster-fields"]);
     assert_eq!(unchecked.code, Some(1), "{}", unchecked.stderr);
     assert!(unchecked.stderr.contains(told), "{}", unchecked.stderr);
 

@@ -118,7 +118,7 @@ const LOOKING: [(&str, LabTest); 18] = [
 ];
 
 /// What changes something in the lab and puts it back.
-const CHANGING: [(&str, LabTest); 41] = [
+const CHANGING: [(&str, LabTest); 42] = [
     (
         "a_second_run_has_nothing_to_do",
         realms::a_second_run_has_nothing_to_do,
@@ -168,6 +168,10 @@ const CHANGING: [(&str, LabTest); 41] = [
     (
         "a_saved_plan_is_carried_out_or_refused",
         plans::a_saved_plan_is_carried_out_or_refused,
+    ),
+    (
+        "an_application_is_brought_up_alone",
+        plans::an_application_is_brought_up_alone,
     ),
     (
         "every_check_holds_in_a_lab",

@@ -40,12 +40,7 @@ fn assert_settled(checkout: &Checkout, lab: &Lab) {
     assert_eq!(ran.stdout, "lab is as declared: nothing to do.\n");
 }
 
-/// Every system differs: somebody edited Keycloak, the zone and both clusters, and the declarations changed. The plan
-/// names each, changes none, and an apply makes exactly that; then nothing is left.
-pub(crate) fn a_plan_says_exactly_what_an_apply_does(lab: &Lab) {
-    let checkout = Checkout::copy(lab);
-    assert_settled(&checkout, lab);
-    checkout.replace(WEBSITE, "access:", "quota: {cpu: \"3\"}\naccess:");
+fn edit_every_system(lab: &Lab) {
     let label = r#"{"metadata":{"labels":{"app.kubernetes.io/managed-by":"somebody"}}}"#;
     let cluster = ["patch", "clusters.cluster.x-k8s.io", "prod", "-n", "prod"];
     lab.moin
@@ -81,6 +76,15 @@ pub(crate) fn a_plan_says_exactly_what_an_apply_does(lab: &Lab) {
         let path = ["scs", "clients", client["id"].as_str().unwrap()];
         admin.put(&path, Some(&client)).await.unwrap();
     });
+}
+
+/// Every system differs: somebody edited Keycloak, the zone and both clusters, and the declarations changed. The plan
+/// names each, changes none, and an apply makes exactly that; then nothing is left.
+pub(crate) fn a_plan_says_exactly_what_an_apply_does(lab: &Lab) {
+    let checkout = Checkout::copy(lab);
+    assert_settled(&checkout, lab);
+    checkout.replace(WEBSITE, "access:", "quota: {cpu: \"3\"}\naccess:");
+    edit_every_system(lab);
 
     let before = everything(lab);
     let ran = checkout.lotse(lab, &["plan", "lab", "--detailed-exitcode"]);
@@ -130,9 +134,76 @@ pub(crate) fn a_plan_says_exactly_what_an_apply_does(lab: &Lab) {
         planned(&plan_of(&checkout, lab), "keycloak"),
         ["update client grafana"]
     );
+    checkout
+        .lotse(lab, &["apply", "lab", "--target", "monitoring", "--yes"])
+        .success();
+    let plan = plan_of(&checkout, lab);
+    assert_eq!(planned(&plan, "keycloak"), [] as [&str; 0]);
+    let mut objects = planned(&plan, "workload");
+    objects.sort();
+    assert_eq!(
+        objects,
+        [
+            "create RoleBinding/website/lotse:team:website:edit",
+            "update ResourceQuota/website/quota",
+        ],
+        "something of another application was changed, or nothing of this one"
+    );
     checkout.lotse(lab, &["apply", "lab", "--yes"]).success();
     assert_settled(&checkout, lab);
     bootstrap(lab).success();
+}
+
+/// One application changes, another is to go: only the one that is named is touched, in Git as well.
+pub(crate) fn an_application_is_brought_up_alone(lab: &Lab) {
+    let checkout = Checkout::copy(lab);
+    checkout.replace(WEBSITE, "access:", "quota: {cpu: \"3\"}\naccess:");
+    checkout.replace(
+        "environments/lab/environment.yaml",
+        "standards-compliance, statuspage]",
+        "standards-compliance]",
+    );
+    fs::remove_dir_all(checkout.path().join("environments/lab/apps/statuspage")).unwrap();
+    let target = ["--target", "website"];
+    let plan = checkout
+        .lotse(lab, &[&["plan", "lab"], &target[..]].concat())
+        .success();
+    assert!(
+        plan.contains("ResourceQuota/website/quota: spec.hard.requests.cpu"),
+        "{plan}"
+    );
+    assert!(!plan.contains("statuspage"), "{plan}");
+    checkout
+        .lotse(lab, &[&["apply", "lab", "--yes"], &target[..]].concat())
+        .success();
+    let again = checkout.lotse(
+        lab,
+        &[&["plan", "lab", "--detailed-exitcode"], &target[..]].concat(),
+    );
+    assert_eq!(again.code, Some(0), "{}", again.stdout);
+    let quota = lab.prod.get(&["resourcequota", "quota", "-n", "website"]);
+    assert_eq!(quota["spec"]["hard"]["requests.cpu"], "3");
+    let clone = crate::systems::Clone::new(lab);
+    assert!(
+        clone
+            .read("clusters/lab/kustomization.yaml")
+            .contains("apps/statuspage.yaml")
+    );
+    lab.prod.get(&["namespace", "statuspage"]);
+    let rest = planned(&plan_of(&checkout, lab), "git");
+    assert!(
+        rest.contains(&"delete clusters/lab/apps/statuspage.yaml".to_owned()),
+        "{rest:?}"
+    );
+    let unknown = checkout.lotse(lab, &["apply", "lab", "--target", "webside"]);
+    assert_eq!(unknown.code, Some(2));
+    assert!(
+        unknown.stderr.contains("did you mean `website`?"),
+        "{}",
+        unknown.stderr
+    );
+    bootstrap(lab).success();
+    assert_settled(&Checkout::copy(lab), lab);
 }
 
 /// A saved plan is carried out once, can be carried out again, and is refused when it would do something else than it

@@ -157,6 +157,7 @@ async fn make_with(servers: &Servers<'_>, admin: &Admin, realm: &Realm, prune: P
         realm,
         owner: &owner,
         provider_secret: &fingerprint,
+        clients: None,
     };
     let plan = converge(admin, &wanted, &servers.application_secret, prune)
         .await
@@ -328,6 +329,7 @@ pub(crate) fn members_come_and_go(lab: &Lab) {
             realm: &realm,
             owner: &owner,
             provider_secret: &fingerprint,
+            clients: None,
         };
         let (observed, plan) = look(&admin, &wanted, Prune::Keep).await.unwrap();
         assert!(plan.is_empty());
@@ -369,6 +371,7 @@ async fn conflicts_need_a_person(servers: &Servers<'_>, admin: &Admin, realm: &R
         realm: &stolen,
         owner: &owner,
         provider_secret: &fingerprint,
+        clients: None,
     };
     let error = look(admin, &wanted, Prune::Keep).await.unwrap_err();
     assert!(error.to_string().contains("ada-renamed"), "{error}");
@@ -377,6 +380,7 @@ async fn conflicts_need_a_person(servers: &Servers<'_>, admin: &Admin, realm: &R
         realm,
         owner: &other,
         provider_secret: &fingerprint,
+        clients: None,
     };
     let error = look(admin, &wanted, Prune::Keep).await.unwrap_err();
     let KeycloakError::Conflicts { conflicts, .. } = error else {
@@ -411,6 +415,7 @@ pub(crate) fn what_is_in_the_way_is_adopted(lab: &Lab) {
             realm: &realm,
             owner: &owner,
             provider_secret: &fingerprint,
+            clients: None,
         };
         let (_, plan) = look(&admin, &wanted, Prune::Keep).await.unwrap();
         let adopted = plan.changes().filter(|change| change.action == Action::Adopt);

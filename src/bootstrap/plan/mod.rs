@@ -17,15 +17,15 @@ use serde::{Deserialize, Serialize};
 pub use moved::Moved;
 
 use super::preflight::{self, Systems};
-use super::{Bootstrap, BootstrapError, Stage, StageError, identity, repository};
+use super::{Bootstrap, BootstrapError, Scope, Stage, StageError, identity, repository, scope};
 use crate::desired::identity::ClientKind;
 use crate::desired::{APP_LABEL, Manifest};
 use crate::kubernetes::{ApplyOperation, between_texts};
-use crate::names::{AppName, EnvironmentName};
+use crate::names::EnvironmentName;
 use crate::plan::{Action, Change, FieldChange, FieldConflict, Plan};
 use crate::report::{Reporter, Task};
 use crate::surface::git::{self, GitOperation};
-use crate::surface::keycloak::{self, KeycloakOperation, Object, Prune, Relation};
+use crate::surface::keycloak::{self, KeycloakOperation, Prune};
 use crate::surface::management;
 
 /// `apiVersion` of a plan as it is written for programs.
@@ -171,37 +171,52 @@ impl EnvironmentPlan {
         changes.filter(|change| !change.conflicts.is_empty()).count()
     }
 
-    /// The same with what is of these systems or applications only; everything where both are empty.
+    /// The same with what is in `scope` only.
     #[must_use]
-    pub fn only(mut self, surfaces: &BTreeSet<Surface>, apps: &BTreeSet<AppName>) -> Self {
-        if surfaces.is_empty() && apps.is_empty() {
+    pub fn only(mut self, scope: &Scope) -> Self {
+        if scope.is_everything() {
             return self;
         }
-        for plan in self
-            .surfaces
-            .iter_mut()
-            .filter(|plan| !surfaces.contains(&plan.surface))
-        {
-            plan.changes.retain(|change| {
-                let app = change.app.as_deref();
-                apps.iter().any(|wanted| app == Some(wanted.as_str()))
-            });
+        for plan in self.surfaces.iter_mut().filter(|plan| !scope.has(plan.surface)) {
+            narrow(&mut plan.changes, scope);
             plan.known_after.clear();
         }
         self.surfaces
-            .retain(|plan| surfaces.contains(&plan.surface) || !plan.changes.is_empty());
+            .retain(|plan| scope.has(plan.surface) || !plan.changes.is_empty());
         self
     }
 }
 
+/// Keeps what is of the applications in `scope`, and the lists of files that come or go.
+fn narrow(changes: &mut Vec<PlannedChange>, scope: &Scope) {
+    let is_ours = |change: &PlannedChange| change.app.as_deref().is_some_and(|app| scope.has_app(app));
+    let comes_or_goes: Vec<String> = changes
+        .iter()
+        .filter(|change| is_ours(change) && matches!(change.action, Action::Create | Action::Delete))
+        .map(|change| change.object.clone())
+        .collect();
+    changes.retain_mut(|change| {
+        if is_ours(change) {
+            return true;
+        }
+        let folder = change.object.strip_suffix(scope::LISTING);
+        let lists = folder.is_some_and(|folder| comes_or_goes.iter().any(|path| path.starts_with(folder)));
+        if lists {
+            // Its other fields are of what is left out.
+            change.fields.clear();
+        }
+        lists
+    });
+}
+
 /// Which application something belongs to.
-struct Ownership<'bootstrap> {
+pub(super) struct Ownership<'bootstrap> {
     apps: BTreeSet<&'bootstrap str>,
     environment: &'bootstrap EnvironmentName,
 }
 
 impl<'bootstrap> Ownership<'bootstrap> {
-    fn of(bootstrap: &'bootstrap Bootstrap<'_>) -> Self {
+    pub(super) fn of(bootstrap: &'bootstrap Bootstrap<'_>) -> Self {
         let apps = bootstrap.declarations.apps.iter().map(|app| app.name.as_str());
         Self {
             apps: apps.collect(),
@@ -218,7 +233,7 @@ impl<'bootstrap> Ownership<'bootstrap> {
     }
 
     /// By its place in the repository; applications that are gone are known by it, too.
-    fn of_path(&self, path: &Utf8Path) -> Option<String> {
+    pub(super) fn of_path(&self, path: &Utf8Path) -> Option<String> {
         let rendered = format!("clusters/{}/", self.environment);
         let replaced = format!("environments/{}/apps/", self.environment);
         let prefixes = ["apps/", "runbooks/", replaced.as_str()];
@@ -307,10 +322,10 @@ async fn of_management(bootstrap: &Bootstrap<'_>, systems: &Systems) -> Result<S
 
 async fn of_keycloak(bootstrap: &Bootstrap<'_>, systems: &Systems) -> Result<SurfacePlan, StageError> {
     let fingerprint = identity::fingerprint(bootstrap);
-    let wanted = identity::wanted(bootstrap, &fingerprint);
+    let wanted = identity::wanted(bootstrap, &fingerprint, None);
     let (_, plan) = keycloak::look(&systems.keycloak, &wanted, Prune::Keep).await?;
     let app_of = |operation: &KeycloakOperation| {
-        let client = client_of(operation)?;
+        let client = operation.client()?;
         let clients = &wanted.realm.clients;
         let client = clients.iter().find(|each| each.client_id == client)?;
         match &client.kind {
@@ -324,29 +339,6 @@ async fn of_keycloak(bootstrap: &Bootstrap<'_>, systems: &Systems) -> Result<Sur
         changes: changes(&plan, app_of),
         known_after: Vec::new(),
     })
-}
-
-/// The client that an operation is about.
-fn client_of(operation: &KeycloakOperation) -> Option<&str> {
-    let object = match operation {
-        KeycloakOperation::Create { object, .. }
-        | KeycloakOperation::Update { object, .. }
-        | KeycloakOperation::Delete { object } => object,
-        KeycloakOperation::Attach(relation) | KeycloakOperation::Detach(relation) => {
-            return match relation {
-                Relation::DefaultScope { client, .. }
-                | Relation::OptionalScope { client, .. }
-                | Relation::RoleMapping { client, .. } => Some(client),
-                Relation::Link { .. } | Relation::Membership { .. } => None,
-            };
-        }
-    };
-    match object {
-        Object::Client(client) | Object::ClientMapper { client, .. } | Object::Role { client, .. } => {
-            Some(client)
-        }
-        _ => None,
-    }
 }
 
 async fn of_git(
@@ -415,6 +407,7 @@ impl PlannedChange {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::names::AppName;
 
     fn change(app: Option<&str>, object: &str) -> PlannedChange {
         PlannedChange {
@@ -465,16 +458,34 @@ mod tests {
 
     #[test]
     fn test_a_plan_can_be_narrowed_to_systems_and_applications() {
-        let apps = BTreeSet::from([AppName::new("web").unwrap()]);
-        let surfaces = BTreeSet::from([Surface::Dns]);
-        let none = (BTreeSet::new(), BTreeSet::new());
+        let scope = |surfaces: &[Surface], apps: &[&str]| Scope {
+            surfaces: surfaces.iter().copied().collect(),
+            apps: apps.iter().map(|app| AppName::new(*app).unwrap()).collect(),
+        };
+        let only = |surfaces: &[Surface], apps: &[&str]| shown(&some_plan().only(&scope(surfaces, apps)));
+        assert_eq!(only(&[], &[]), ["git a,b 1", "dns c 1", "keycloak d 1"]);
+        assert_eq!(only(&[], &["web"]), ["git a 0"]);
+        assert_eq!(only(&[Surface::Dns], &[]), ["dns c 1"]);
+        assert_eq!(only(&[Surface::Dns], &["web"]), ["git a 0", "dns c 1"]);
+    }
+
+    #[test]
+    fn test_an_application_that_comes_is_listed() {
+        let mut plan = some_plan();
+        plan.surfaces[0].changes = vec![
+            change(Some("web"), "clusters/lab/apps/web.yaml"),
+            change(Some("db"), "clusters/lab/gateway/db.yaml"),
+            change(None, "clusters/lab/gateway/kustomization.yaml"),
+            change(None, "clusters/lab/kustomization.yaml"),
+        ];
+        let scope = Scope {
+            apps: BTreeSet::from([AppName::new("web").unwrap()]),
+            ..Scope::default()
+        };
         assert_eq!(
-            shown(&some_plan().only(&none.0, &none.1)),
-            ["git a,b 1", "dns c 1", "keycloak d 1"]
+            shown(&plan.only(&scope)),
+            ["git clusters/lab/apps/web.yaml,clusters/lab/kustomization.yaml 0"]
         );
-        assert_eq!(shown(&some_plan().only(&none.0, &apps)), ["git a 0"]);
-        assert_eq!(shown(&some_plan().only(&surfaces, &none.1)), ["dns c 1"]);
-        assert_eq!(shown(&some_plan().only(&surfaces, &apps)), ["git a 0", "dns c 1"]);
     }
 
     #[test]

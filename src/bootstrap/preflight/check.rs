@@ -53,6 +53,7 @@ checks! {
     CloudNetwork = "cloud-network", "a network of the cloud leads out";
     CloudLoadBalancer = "cloud-load-balancer", "the cloud has the declared kind of load balancer";
     ClusterAccepted = "cluster-accepted", "the management cluster takes the Cluster with its variables";
+    ClusterFields = "cluster-fields", "no other program looks after what is declared of the Cluster";
     FluxRange = "flux-range", "Flux is made for this version of Kubernetes";
     VersionPolicy = "version-policy", "this version of Kubernetes still gets fixes (scs-0210)";
     RepositoryReadable = "repository-readable", "the repository can be read";

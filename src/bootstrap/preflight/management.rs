@@ -48,14 +48,15 @@ pub(super) async fn look(bootstrap: &Bootstrap<'_>) -> Looked<Cluster> {
         return Looked::with(cluster, vec![check]);
     }
     let mut checks = vec![Check::passed(CheckId::ManagementAnswers)];
-    let (apis, rights, controllers, cloud, accepted) = tokio::join!(
+    let (apis, rights, controllers, cloud, of_cluster) = tokio::join!(
         apis(&cluster),
         rights(&cluster, declared),
         controllers(&cluster),
         in_the_cloud(bootstrap, &cluster),
-        accepted(bootstrap, &cluster),
+        of_cluster(bootstrap, &cluster),
     );
-    checks.extend([apis, rights, controllers, accepted]);
+    checks.extend([apis, rights, controllers]);
+    checks.extend(of_cluster);
     checks.extend(cloud);
     Looked::with(cluster, checks)
 }
@@ -172,38 +173,63 @@ async fn controllers(cluster: &Cluster) -> Check {
     )
 }
 
-/// A dry run of the Cluster: Cluster API's own webhook holds the variables to the schema of their class.
-async fn accepted(bootstrap: &Bootstrap<'_>, cluster: &Cluster) -> Check {
-    let id = CheckId::ClusterAccepted;
+/// What came of a dry run of the Cluster.
+enum Trial {
+    NotMade(String),
+    Taken,
+    Contested(KubernetesError),
+    /// By this class, for this reason.
+    Refused(ObjectReference, KubernetesError),
+}
+
+async fn of_cluster(bootstrap: &Bootstrap<'_>, cluster: &Cluster) -> [Check; 2] {
+    let (accepted, fields) = (CheckId::ClusterAccepted, CheckId::ClusterFields);
+    match try_cluster(bootstrap, cluster).await {
+        Trial::NotMade(reason) => [accepted, fields].map(|id| Check::not_asked(id, reason.as_str())),
+        Trial::Taken => [accepted, fields].map(Check::passed),
+        Trial::Contested(error) => [
+            Check::passed(accepted),
+            Check::by_error(fields, &error, CONFLICT_REMEDY),
+        ],
+        Trial::Refused(class, error) => {
+            let remedy = format!(
+                "correct `cluster` in environment.yaml: `kubectl get clusterclass {} -n {} -o yaml` has the variables \
+                 under status.variables",
+                class.name,
+                class.namespace.as_deref().unwrap_or_default()
+            );
+            [
+                Check::by_error(accepted, &error, &remedy),
+                Check::not_asked(fields, "the Cluster is not taken at all"),
+            ]
+        }
+    }
+}
+
+/// Tries the Cluster: Cluster API's own webhook holds the variables to the schema of their class.
+async fn try_cluster(bootstrap: &Bootstrap<'_>, cluster: &Cluster) -> Trial {
     let Ok(served) = management::served(cluster).await else {
-        return Check::not_asked(id, "Cluster API is not there");
+        return Trial::NotMade("Cluster API is not there".to_owned());
     };
     let manifests = management::adapt(&bootstrap.desired.management, &served);
     let Some(manifest) = manifests.iter().find(|manifest| manifest.kind() == "Cluster") else {
-        return Check::not_asked(id, "no Cluster is declared");
+        return Trial::NotMade("no Cluster is declared".to_owned());
     };
     let name = bootstrap.environment.cluster.stack.class_name();
     let namespace = manifest.namespace().unwrap_or_default();
     let class = ObjectReference::new(&served.cluster, "ClusterClass", &name).in_namespace(namespace);
     match cluster.read(&class).await {
         Ok(Some(class)) if is_true(&class, "VariablesReady") => {}
-        Ok(_) => return Check::not_asked(id, format!("known after {class} is there")),
-        Err(error) => return Check::not_asked(id, error.to_string()),
+        Ok(_) => return Trial::NotMade(format!("known after {class} is there")),
+        Err(error) => return Trial::NotMade(error.to_string()),
     }
     let fitted = match management::fit(cluster, &served, manifest).await {
         Ok(fitted) => fitted.cluster,
-        Err(error) => return Check::not_asked(id, error.to_string()),
+        Err(error) => return Trial::NotMade(error.to_string()),
     };
     match cluster.would_accept(&fitted).await {
-        Ok(()) => Check::passed(id),
-        Err(error @ KubernetesError::Conflict { .. }) => Check::by_error(id, &error, CONFLICT_REMEDY),
-        Err(error) => Check::by_error(
-            id,
-            &error,
-            &format!(
-                "correct `cluster` in environment.yaml: `kubectl get clusterclass {name} -n {namespace} -o yaml` has the \
-                 variables under status.variables"
-            ),
-        ),
+        Ok(()) => Trial::Taken,
+        Err(error @ KubernetesError::Conflict { .. }) => Trial::Contested(error),
+        Err(error) => Trial::Refused(class, error),
     }
 }

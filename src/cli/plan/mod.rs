@@ -3,6 +3,7 @@
 mod text;
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::io;
 use std::str::FromStr;
 
@@ -14,7 +15,7 @@ use super::format::Format;
 use super::ui::{self, Style};
 use super::workspace::Workspace;
 use super::{CommandError, Exit, Kind, Settings, error, written};
-use crate::bootstrap::{self, EnvironmentPlan, Surface};
+use crate::bootstrap::{self, CheckId, Chosen, EnvironmentPlan, Scope, Surface};
 use crate::config::Loaded;
 use crate::diag::did_you_mean;
 use crate::names::{AppName, EnvironmentName};
@@ -58,6 +59,15 @@ pub(super) enum Target {
     App(AppName),
 }
 
+impl fmt::Display for Target {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Surface(surface) => surface.fmt(formatter),
+            Self::App(app) => app.fmt(formatter),
+        }
+    }
+}
+
 impl FromStr for Target {
     type Err = crate::names::NameError;
 
@@ -72,7 +82,7 @@ impl FromStr for Target {
 pub(super) async fn run(arguments: &PlanArguments, settings: &Settings) -> Result<Exit, CommandError> {
     let workspace = Workspace::new(settings);
     let loaded = workspace.open(&arguments.environment)?;
-    let (surfaces, apps) = targets(&arguments.target, &loaded)?;
+    let scope = scope(&arguments.target, &loaded)?;
     let reporter = ui::reporter(settings.quiet);
     let planning = make(&workspace, settings, &loaded, reporter.as_ref());
     let plan = tokio::select! {
@@ -80,7 +90,7 @@ pub(super) async fn run(arguments: &PlanArguments, settings: &Settings) -> Resul
         () = settings.interrupted.cancelled() => return Err(ui::unanswered()),
     };
     drop(reporter);
-    let plan = plan.only(&surfaces, &apps);
+    let plan = plan.only(&scope);
     if let Some(path) = &arguments.out {
         save(&plan, path)?;
     }
@@ -107,11 +117,19 @@ pub(super) async fn make(
     check_realm(loaded)?;
     let lab = find_lab(loaded, settings).await?;
     let declarations = &loaded.declarations;
+    let choices = Choices {
+        // The plan shows them, each at its object.
+        checks: Chosen {
+            skip: BTreeSet::from([CheckId::ClusterFields]),
+            ..Chosen::default()
+        },
+        ..Choices::default()
+    };
     with_bootstrap(
         (workspace, settings),
         declarations,
         (lab.as_ref(), None),
-        (Choices::default(), reporter),
+        (choices, reporter),
         async |bootstrap| {
             let planned = Box::pin(bootstrap::plan(bootstrap, reporter)).await;
             planned.map_err(|failed| error::of_plan(&failed))
@@ -121,19 +139,16 @@ pub(super) async fn make(
 }
 
 /// The systems and applications that are meant.
-pub(super) fn targets(
-    targets: &[Target],
-    loaded: &Loaded,
-) -> Result<(BTreeSet<Surface>, BTreeSet<AppName>), CommandError> {
+pub(super) fn scope(targets: &[Target], loaded: &Loaded) -> Result<Scope, CommandError> {
     let declared = &loaded.declarations.apps;
-    let (mut surfaces, mut apps) = (BTreeSet::new(), BTreeSet::new());
+    let mut scope = Scope::default();
     for target in targets {
         match target {
             Target::Surface(surface) => {
-                surfaces.insert(*surface);
+                scope.surfaces.insert(*surface);
             }
             Target::App(app) if declared.iter().any(|each| each.name == *app) => {
-                apps.insert(app.clone());
+                scope.apps.insert(app.clone());
             }
             Target::App(app) => {
                 let names = Surface::ALL.iter().map(|surface| surface.as_str());
@@ -149,7 +164,7 @@ pub(super) fn targets(
             }
         }
     }
-    Ok((surfaces, apps))
+    Ok(scope)
 }
 
 fn save(plan: &EnvironmentPlan, path: &Utf8PathBuf) -> Result<(), CommandError> {

@@ -85,18 +85,18 @@ fn cluster() -> Value {
         Field::optional(
             "secrets",
             "Secrets beside the Cluster, by which its infrastructure provider gets at the infrastructure",
-            entries(entries(secret())),
+            entries(&entries(&secret())),
         ),
         Field::optional(
             "workloadSecrets",
             "Secrets in kube-system of the workload cluster that come before its nodes can be ready",
-            entries(entries(secret())),
+            entries(&entries(&secret())),
         ),
     ])
 }
 
 /// What stands under keys that anybody may choose.
-fn entries(value: Value) -> Value {
+fn entries(value: &Value) -> Value {
     json!({ "type": "object", "additionalProperties": value })
 }
 

@@ -19,6 +19,11 @@ pub struct ObservedBranch {
 }
 
 impl ObservedBranch {
+    /// Paths of all files.
+    pub fn paths(&self) -> impl Iterator<Item = &Utf8PathBuf> {
+        self.files.keys()
+    }
+
     /// Whether the branch has `file` at `path`.
     #[must_use]
     pub fn has(&self, path: &Utf8Path, file: &DesiredFile) -> bool {

@@ -96,10 +96,15 @@ pub async fn look(
     prune: Prune,
 ) -> Result<(ObservedRealm, Plan<KeycloakOperation>), KeycloakError> {
     let observed = observe(admin, wanted.realm).await?;
-    let plan = plan(wanted, &observed, prune).map_err(|conflicts| KeycloakError::Conflicts {
+    let mut plan = plan(wanted, &observed, prune).map_err(|conflicts| KeycloakError::Conflicts {
         realm: wanted.realm.name.clone(),
         conflicts,
     })?;
+    if let Some(clients) = wanted.clients {
+        let is_of_one =
+            |operation: &KeycloakOperation| operation.client().is_some_and(|client| clients.contains(client));
+        plan.steps.retain(|step| is_of_one(&step.operation));
+    }
     let objects = observed.objects.len();
     tracing::info!(realm = wanted.realm.name, objects, "compared with Keycloak");
     plan.log();

@@ -157,3 +157,27 @@ pub enum KeycloakOperation {
     /// Ends a relation.
     Detach(Relation),
 }
+
+impl KeycloakOperation {
+    /// The client id of the client that it is about, if it is about one.
+    #[must_use]
+    pub fn client(&self) -> Option<&str> {
+        let object = match self {
+            Self::Create { object, .. } | Self::Update { object, .. } | Self::Delete { object } => object,
+            Self::Attach(relation) | Self::Detach(relation) => {
+                return match relation {
+                    Relation::DefaultScope { client, .. }
+                    | Relation::OptionalScope { client, .. }
+                    | Relation::RoleMapping { client, .. } => Some(client),
+                    Relation::Link { .. } | Relation::Membership { .. } => None,
+                };
+            }
+        };
+        match object {
+            Object::Client(client) | Object::ClientMapper { client, .. } | Object::Role { client, .. } => {
+                Some(client)
+            }
+            _ => None,
+        }
+    }
+}

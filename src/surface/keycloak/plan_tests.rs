@@ -94,6 +94,7 @@ fn wanted<'a>(realm: &'a Realm, owner: &'a EnvironmentName, provider_secret: &'a
         realm,
         owner,
         provider_secret,
+        clients: None,
     }
 }
 

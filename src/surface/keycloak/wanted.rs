@@ -36,6 +36,8 @@ pub struct Wanted<'desired> {
     pub owner: &'desired EnvironmentName,
     /// Fingerprint of the identity provider's client secret, see [`Wanted::fingerprint`].
     pub provider_secret: &'desired Fingerprint,
+    /// Client ids of the clients that alone are looked at; `None` for the whole realm.
+    pub clients: Option<&'desired BTreeSet<String>>,
 }
 
 impl Wanted<'_> {

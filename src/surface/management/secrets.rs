@@ -13,7 +13,7 @@ use crate::secret::Secret;
 
 /// By this label `clusterctl move` takes a Secret along (Cluster API book, "clusterctl for developers").
 const MOVES: &str = "clusterctl.cluster.x-k8s.io/move";
-/// Type of a Secret with objects for a `ClusterResourceSet` (Cluster API book, "ClusterResourceSet").
+/// Type of a Secret with objects for a `ClusterResourceSet` (Cluster API book, "Cluster resource set").
 const OBJECTS: &str = "addons.cluster.x-k8s.io/resource-set";
 /// Where Secrets inside the workload cluster are.
 const INSIDE: &str = "kube-system";

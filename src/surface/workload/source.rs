@@ -170,10 +170,12 @@ fn fault(action: &str) -> String {
 }
 
 fn known_hosts(lines: &[String]) -> String {
-    lines
-        .iter()
-        .map(|line| format!("{}\n", line.trim_end()))
-        .collect()
+    let mut text = String::new();
+    for line in lines {
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
 }
 
 fn secret(data: Content) -> SecretObject {
