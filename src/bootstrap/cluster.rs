@@ -3,10 +3,11 @@
 use super::preflight::Systems;
 use super::{Bootstrap, Stage, StageError, drift};
 use crate::desired::Manifest;
-use crate::kubernetes::Cluster;
+use crate::desired::cluster::authentication;
+use crate::kubernetes::{Cluster, KubernetesError};
 use crate::report::{Reporter, Task};
 use crate::secret::Secret;
-use crate::surface::management::{self, HeldTurn, Served, Turn};
+use crate::surface::management::{self, Fitted, HeldTurn, Logins, Served, Turn};
 
 /// The workload cluster, reached with its administrator's kubeconfig.
 pub(super) struct Workload {
@@ -76,11 +77,17 @@ pub(super) async fn provide_stack(
         let wait = bootstrap.wait(Stage::Stack, &format!("ClusterClass {class}"), &task);
         management::wait_for_class(management, &served, stack, &cluster, &wait).await?;
     }
-    let fitted = management::fit(management, &served, &cluster).await?;
-    if !fitted.takes_logins {
-        task.warn(format!(
+    let fitted = fit(bootstrap, management, (&served, &cluster)).await?;
+    let others = bootstrap.environment.identity.other_issuers.len();
+    match fitted.logins {
+        Logins::None => task.warn(format!(
             "{class} has no variable `oidcConfig`: the API server takes tokens of the realm only when it is told of it otherwise"
-        ));
+        )),
+        Logins::One if others > 0 => task.warn(format!(
+            "{class} has no variable `authenticationConfiguration`: the API server takes tokens of the realm only, not of \
+             identity.otherIssuers"
+        )),
+        Logins::One | Logins::Any => {}
     }
     task.finish(format!("{class}: ClusterClass ready"));
     Ok(Stack {
@@ -118,6 +125,16 @@ pub(super) async fn bring_up(
         kubeconfig,
         changes,
     })
+}
+
+/// The Cluster as its class takes it.
+pub(super) async fn fit(
+    bootstrap: &Bootstrap<'_>,
+    management: &Cluster,
+    (served, cluster): (&Served, &Manifest),
+) -> Result<Fitted, KubernetesError> {
+    let authentication = authentication(bootstrap.environment, bootstrap.authority.as_deref());
+    management::fit(management, served, cluster, &authentication).await
 }
 
 /// Connects to a cluster that is there already.

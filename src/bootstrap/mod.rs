@@ -77,6 +77,8 @@ pub struct Bootstrap<'a> {
     pub who: String,
     /// Which checks count before anything is changed.
     pub checks: Chosen,
+    /// PEM of the authority of Keycloak's certificate, where it is not a public one.
+    pub authority: Option<String>,
     /// Whether fields that other programs have set are taken over from them.
     pub force_conflicts: bool,
     /// How long each stage may take.

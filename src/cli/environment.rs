@@ -94,6 +94,9 @@ pub(super) async fn with_bootstrap<T>(
     let desired = Desired::build(declarations, &environment, workspace.today);
     let (files, owned) = workspace.publication(declarations, &desired)?;
     let flux = super::flux::release(settings, &environment, reporter).await?;
+    // Preflight says what is wrong with a file that can't be read.
+    let authority = environment.identity.certificate_authority.as_ref();
+    let authority = authority.and_then(|path| fs_err::read_to_string(path).ok());
     let bootstrap = Bootstrap {
         declarations,
         environment: &environment,
@@ -106,6 +109,7 @@ pub(super) async fn with_bootstrap<T>(
         login,
         who: settings.who.clone(),
         checks: choices.checks,
+        authority,
         force_conflicts: choices.force_conflicts,
         limits: choices.limits,
     };

@@ -292,6 +292,23 @@ pub struct Identity<Text = Setting, Key = SecretSetting> {
     pub admin: Admin<Text, Key>,
     /// The forge that people log in at.
     pub github: GitHub<Text, Key>,
+    /// Issuers beside the realm whose tokens the cluster accepts as well, while people move over.
+    pub other_issuers: Vec<OtherIssuer<Text>>,
+}
+
+/// An issuer of tokens that is not ours, such as the Dex of an earlier cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtherIssuer<Text = Setting> {
+    /// Its address, https.
+    pub url: Text,
+    /// The client whose tokens are accepted.
+    pub client_id: Text,
+    /// Claim that becomes the user name.
+    pub username_claim: String,
+    /// Claim that becomes the groups.
+    pub groups_claim: String,
+    /// Put before user names and groups; that of the realm without it.
+    pub prefix: Option<String>,
 }
 
 impl<Key> Identity<String, Key> {
@@ -512,6 +529,23 @@ impl Identity {
                 password: to.key(&self.admin.password),
             },
             github: self.github.convert(to),
+            other_issuers: self
+                .other_issuers
+                .iter()
+                .map(|issuer| issuer.convert(to))
+                .collect(),
+        }
+    }
+}
+
+impl OtherIssuer {
+    fn convert<Text, Key>(&self, to: &mut impl Convert<Text, Key>) -> OtherIssuer<Text> {
+        OtherIssuer {
+            url: to.text(&self.url),
+            client_id: to.text(&self.client_id),
+            username_claim: self.username_claim.clone(),
+            groups_claim: self.groups_claim.clone(),
+            prefix: self.prefix.clone(),
         }
     }
 }

@@ -140,6 +140,63 @@ fn variable(name: &str, value: &Value) -> Value {
     json!({ "name": name, "value": value })
 }
 
+/// How the API server takes the tokens of persons, for a class with a variable for all of it
+/// (`AuthenticationConfiguration`, v1 since Kubernetes 1.34). `authority` is the PEM of the authority of the issuers'
+/// certificates where it is not a public one.
+///
+/// Names that begin with `system:` are Kubernetes' own: whatever the claims of an issuer say, no token gets one.
+#[must_use]
+pub fn authentication<Key>(environment: &Environment<String, Key>, authority: Option<&str>) -> Value {
+    let identity = &environment.identity;
+    let realm = json!({
+        "issuer": issuer(&identity.issuer(), KUBECTL_CLIENT, authority),
+        "claimMappings": mappings("preferred_username", "groups", OIDC_PREFIX),
+        "userValidationRules": user_rules(),
+    });
+    let others = identity.other_issuers.iter().map(|other| {
+        let prefix = other.prefix.as_deref().unwrap_or(OIDC_PREFIX);
+        json!({
+            "issuer": issuer(&other.url, &other.client_id, authority),
+            "claimMappings": mappings(&other.username_claim, &other.groups_claim, prefix),
+            "userValidationRules": user_rules(),
+        })
+    });
+    json!({
+        "apiVersion": "apiserver.config.k8s.io/v1",
+        "kind": "AuthenticationConfiguration",
+        "jwt": std::iter::once(realm).chain(others).collect::<Value>(),
+    })
+}
+
+/// An issuer is trusted by the system's authorities, or by this one alone.
+fn issuer(url: &str, client: &str, authority: Option<&str>) -> Value {
+    let mut issuer = json!({ "url": url, "audiences": [client] });
+    if let Some(authority) = authority {
+        issuer["certificateAuthority"] = authority.into();
+    }
+    issuer
+}
+
+fn mappings(username: &str, groups: &str, prefix: &str) -> Value {
+    json!({
+        "username": { "claim": username, "prefix": prefix },
+        "groups": { "claim": groups, "prefix": prefix },
+    })
+}
+
+fn user_rules() -> Value {
+    json!([
+        {
+            "expression": "!user.username.startsWith('system:')",
+            "message": "a user name of an issuer can't begin with system:",
+        },
+        {
+            "expression": "user.groups.all(group, !group.startsWith('system:'))",
+            "message": "a group of an issuer can't begin with system:",
+        },
+    ])
+}
+
 fn oidc<Key>(environment: &Environment<String, Key>) -> Value {
     json!({
         "clientID": KUBECTL_CLIENT,

@@ -98,6 +98,7 @@ impl House {
                 version: KUBERNETES_VERSION.to_owned(),
                 cert_sans: Vec::new(),
                 oidc: None,
+                authentication: None,
                 nodes: 0,
             };
             let running = launch::control_plane_alone(&self.context, &spec).await.unwrap();

@@ -19,6 +19,7 @@ mod drift;
 mod explanations;
 mod faults;
 mod gateways;
+mod issuers;
 mod kills;
 mod kit;
 mod lockdown;
@@ -118,7 +119,7 @@ const LOOKING: [(&str, LabTest); 18] = [
 ];
 
 /// What changes something in the lab and puts it back.
-const CHANGING: [(&str, LabTest); 42] = [
+const CHANGING: [(&str, LabTest); 43] = [
     (
         "a_second_run_has_nothing_to_do",
         realms::a_second_run_has_nothing_to_do,
@@ -172,6 +173,10 @@ const CHANGING: [(&str, LabTest); 42] = [
     (
         "an_application_is_brought_up_alone",
         plans::an_application_is_brought_up_alone,
+    ),
+    (
+        "two_issuers_are_accepted_at_once",
+        issuers::two_issuers_are_accepted_at_once,
     ),
     (
         "every_check_holds_in_a_lab",

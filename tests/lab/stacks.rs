@@ -138,7 +138,7 @@ fn admitted(lab: &Lab, cluster: &Manifest) -> Result<Manifest, KubernetesError> 
     block_on(async {
         let management = Cluster::from_settings(Some(kubeconfig.as_str().into()), None).await?;
         let served = management::served(&management).await.unwrap();
-        let fitted = management::fit(&management, &served, cluster).await?;
+        let fitted = management::fit(&management, &served, cluster, &Value::Null).await?;
         management.would_accept(&fitted.cluster).await?;
         Ok(fitted.cluster)
     })

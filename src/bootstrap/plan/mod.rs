@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use moved::Moved;
 
 use super::preflight::{self, Systems};
-use super::{Bootstrap, BootstrapError, Scope, Stage, StageError, identity, repository, scope};
+use super::{Bootstrap, BootstrapError, Scope, Stage, StageError, cluster, identity, repository, scope};
 use crate::desired::identity::ClientKind;
 use crate::desired::{APP_LABEL, Manifest};
 use crate::kubernetes::{ApplyOperation, between_texts};
@@ -305,7 +305,7 @@ async fn of_management(bootstrap: &Bootstrap<'_>, systems: &Systems) -> Result<S
         .iter_mut()
         .filter(|manifest| manifest.kind() == "Cluster")
     {
-        *manifest = management::fit(&systems.management, &served, manifest)
+        *manifest = cluster::fit(bootstrap, &systems.management, (&served, manifest))
             .await?
             .cluster;
     }

@@ -5,7 +5,7 @@ use kube::api::DynamicObject;
 use super::Looked;
 use super::check::{Check, CheckId};
 use super::{cloud, credentials};
-use crate::bootstrap::{Bootstrap, CONFLICT_REMEDY};
+use crate::bootstrap::{Bootstrap, CONFLICT_REMEDY, cluster};
 use crate::config::Management;
 use crate::kubernetes::{Cluster, KubernetesError, ObjectReference, is_true};
 use crate::surface::management::{self, ManagementError};
@@ -207,8 +207,8 @@ async fn of_cluster(bootstrap: &Bootstrap<'_>, cluster: &Cluster) -> [Check; 2] 
 }
 
 /// Tries the Cluster: Cluster API's own webhook holds the variables to the schema of their class.
-async fn try_cluster(bootstrap: &Bootstrap<'_>, cluster: &Cluster) -> Trial {
-    let Ok(served) = management::served(cluster).await else {
+async fn try_cluster(bootstrap: &Bootstrap<'_>, connection: &Cluster) -> Trial {
+    let Ok(served) = management::served(connection).await else {
         return Trial::NotMade("Cluster API is not there".to_owned());
     };
     let manifests = management::adapt(&bootstrap.desired.management, &served);
@@ -218,16 +218,16 @@ async fn try_cluster(bootstrap: &Bootstrap<'_>, cluster: &Cluster) -> Trial {
     let name = bootstrap.environment.cluster.stack.class_name();
     let namespace = manifest.namespace().unwrap_or_default();
     let class = ObjectReference::new(&served.cluster, "ClusterClass", &name).in_namespace(namespace);
-    match cluster.read(&class).await {
+    match connection.read(&class).await {
         Ok(Some(class)) if is_true(&class, "VariablesReady") => {}
         Ok(_) => return Trial::NotMade(format!("known after {class} is there")),
         Err(error) => return Trial::NotMade(error.to_string()),
     }
-    let fitted = match management::fit(cluster, &served, manifest).await {
+    let fitted = match cluster::fit(bootstrap, connection, (&served, manifest)).await {
         Ok(fitted) => fitted.cluster,
         Err(error) => return Trial::NotMade(error.to_string()),
     };
-    match cluster.would_accept(&fitted).await {
+    match connection.would_accept(&fitted).await {
         Ok(()) => Trial::Taken,
         Err(error @ KubernetesError::Conflict { .. }) => Trial::Contested(error),
         Err(error) => Trial::Refused(class, error),

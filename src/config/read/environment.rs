@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use super::access::known_team;
 use super::check_kind;
 use super::cluster::{cluster, is_version};
-use super::fields::{Fields, Findings, mapping, unique};
+use super::fields::{Fields, Findings, list, mapping, unique};
 use super::git::git;
 use super::scalar::{
     age_recipient, check_url, choice, formed, inner_path, name, secret, setting, text, url_setting, word,
 };
 use crate::config::environment::{
     Admin, Dns, DnsProvider, Encryption, Environment, Flux, FluxInstall, Gateway, GitHub, Identity,
-    Management, Rfc2136, TsigAlgorithm, TsigKey,
+    Management, OtherIssuer, Rfc2136, TsigAlgorithm, TsigKey,
 };
 use crate::config::mend::{scalar, suggest};
 use crate::config::people::Team;
@@ -220,14 +220,45 @@ fn identity(node: &Node, findings: &mut Findings<'_>) -> Option<Identity> {
         let certificate_authority = fields.optional("certificateAuthority", setting);
         let admin = fields.required("admin", admin);
         let github = fields.required("github", github);
+        let other_issuers = fields.optional("otherIssuers", |node, findings| {
+            list(node, findings, other_issuer)
+        });
         Some(Identity {
             url: url?,
             realm: realm?,
             certificate_authority,
             admin: admin?,
             github: github?,
+            other_issuers: other_issuers.unwrap_or_default(),
         })
     })
+}
+
+fn other_issuer(node: &Node, findings: &mut Findings<'_>) -> Option<OtherIssuer> {
+    mapping(node, findings, |fields| {
+        let url = fields.required("url", |node, findings| url_setting(node, findings, &["https"]));
+        let client_id = fields.required("clientId", setting);
+        let username_claim = fields.optional("usernameClaim", text);
+        let groups_claim = fields.optional("groupsClaim", text);
+        let prefix = fields.optional("prefix", prefix);
+        Some(OtherIssuer {
+            url: url?,
+            client_id: client_id?,
+            username_claim: username_claim.unwrap_or_else(|| "preferred_username".to_owned()),
+            groups_claim: groups_claim.unwrap_or_else(|| "groups".to_owned()),
+            prefix,
+        })
+    })
+}
+
+/// What is put before names: with `system:` it would make Kubernetes' own ones.
+fn prefix(node: &Node, findings: &mut Findings<'_>) -> Option<String> {
+    formed(
+        node,
+        findings,
+        |text| !"system:".starts_with(text) && !text.starts_with("system:"),
+        "a prefix that is none of Kubernetes' own",
+    )
 }
 
 fn admin(node: &Node, findings: &mut Findings<'_>) -> Option<Admin> {

@@ -243,6 +243,37 @@ fn identity() -> Value {
             ]),
         ),
         Field::required("github", "The forge that people log in at", github()),
+        Field::optional(
+            "otherIssuers",
+            "Issuers beside the realm whose tokens the cluster accepts as well, while people move over",
+            list(other_issuer()),
+        ),
+    ])
+}
+
+fn other_issuer() -> Value {
+    object([
+        Field::required("url", "Address of the issuer", setting(address(&["https"]))),
+        Field::required(
+            "clientId",
+            "The client whose tokens are accepted",
+            setting(text()),
+        ),
+        Field::optional(
+            "usernameClaim",
+            "Claim that becomes the user name; preferred_username without this key",
+            text(),
+        ),
+        Field::optional(
+            "groupsClaim",
+            "Claim that becomes the groups; groups without this key",
+            text(),
+        ),
+        Field::optional(
+            "prefix",
+            "Put before user names and groups; that of the realm, oidc:, without this key",
+            text(),
+        ),
     ])
 }
 

@@ -12,6 +12,7 @@ mod processes;
 use std::collections::BTreeMap;
 
 use camino::Utf8PathBuf;
+use serde_json::Value;
 
 use crate::config::yaml;
 use crate::kubernetes::Cluster;
@@ -38,6 +39,8 @@ pub struct ControlPlaneSpec {
     pub cert_sans: Vec<String>,
     /// The issuer whose tokens the API server accepts, if any.
     pub oidc: Option<Oidc>,
+    /// Its `AuthenticationConfiguration`, where that is given as a whole.
+    pub authentication: Option<Value>,
     /// How many nodes kwok plays.
     pub nodes: u32,
 }
@@ -124,8 +127,10 @@ fn write_authentication(
     spec: &ControlPlaneSpec,
     identity: &Identity,
 ) -> Result<(), LaunchError> {
-    let configuration =
-        authentication::configuration(spec.oidc.as_ref(), context.authority.certificate_pem());
+    let configuration = match &spec.authentication {
+        Some(whole) => whole.clone(),
+        None => authentication::configuration(spec.oidc.as_ref(), context.authority.certificate_pem()),
+    };
     let path = identity.authentication_file();
     let text = yaml::to_text(&configuration).map_err(|error| LaunchError::render(&path, &error))?;
     write_private(&path, &text)

@@ -161,6 +161,7 @@ async fn management_cluster(context: &LabContext) -> Result<Utf8PathBuf, LaunchE
         version: Component::KubeApiserver.version().to_owned(),
         cert_sans: Vec::new(),
         oidc: None,
+        authentication: None,
         nodes: 0,
     };
     let control_plane = control_plane::start(context, &spec).await?;

@@ -127,6 +127,7 @@ fn specification(object: &LabControlPlane, cluster: &str) -> ControlPlaneSpec {
         version: object.spec.version.clone(),
         cert_sans: settings.cert_sans.clone(),
         oidc: settings.oidc.as_ref().map(oidc),
+        authentication: settings.authentication.clone(),
         nodes: u32::try_from(settings.nodes).unwrap_or_default(),
     }
 }
@@ -217,6 +218,7 @@ mod tests {
         let settings: ControlPlaneSettings = serde_json::from_value(serde_json::json!({
             "certSANs": ["api.prod.lab.test"],
             "oidc": {"clientID": "kubectl", "issuerURL": "https://127.0.0.1:1/realms/scs"},
+            "authentication": {"jwt": []},
             "nodes": 3,
         }))
         .unwrap();
@@ -239,6 +241,7 @@ mod tests {
                     groups_claim: "groups".to_owned(),
                     groups_prefix: "oidc:".to_owned(),
                 }),
+                authentication: Some(serde_json::json!({"jwt": []})),
                 nodes: 3,
             }
         );

@@ -155,6 +155,10 @@ pub struct ControlPlaneSettings {
     /// Who issues the tokens of persons; without it only certificates and service accounts are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oidc: Option<OidcSettings>,
+    /// The API server's `AuthenticationConfiguration`, as it is; `oidc` has no effect beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "any_object")]
+    pub authentication: Option<serde_json::Value>,
     /// How many fake nodes the cluster has.
     #[serde(default = "default_nodes")]
     #[schemars(range(min = 0, max = 50))]
@@ -183,6 +187,10 @@ pub struct OidcSettings {
     /// What is put before group names.
     #[serde(default = "default_prefix")]
     pub groups_prefix: String,
+}
+
+fn any_object(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
 }
 
 const fn default_nodes() -> i32 {

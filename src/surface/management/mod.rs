@@ -17,7 +17,7 @@ pub use error::ManagementError;
 pub use identity::IdentityPlace;
 pub use lease::{HeldTurn, Turn, take};
 pub use secrets::cluster_secrets;
-pub use spelling::{Fitted, fit};
+pub use spelling::{Fitted, Logins, fit};
 pub use stack::wait_for_class;
 pub use versions::{Served, adapt, served};
 

@@ -5,7 +5,7 @@
 //! which it has, so none is known here by its name.
 
 use kube::api::DynamicObject;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{Served, stack};
 use crate::desired::Manifest;
@@ -13,6 +13,8 @@ use crate::kubernetes::{Cluster, KubernetesError};
 
 /// Follows from `identity` and is not declared as a variable: a class that has none of it goes without.
 const LOGINS: &str = "oidcConfig";
+/// The same with room for more than one issuer; of a class that has both it is the one.
+const AUTHENTICATION: &str = "authenticationConfiguration";
 /// Parts of names that generations call differently.
 const SYNONYMS: [(&str, &str); 1] = [("controller", "controlplane")];
 /// Lists of variables in a Cluster: for all of it, for the control plane, and for each group of workers.
@@ -28,11 +30,23 @@ const WORKERS: [&str; 2] = [
 pub struct Fitted {
     /// The Cluster.
     pub cluster: Manifest,
-    /// Whether the class has a variable for logins, so that the API server knows of the realm.
-    pub takes_logins: bool,
+    /// Which issuers the class can tell the API server of.
+    pub logins: Logins,
 }
 
-/// `cluster` as the class that it names takes it; as it is where there is no such class yet.
+/// Which issuers of tokens a class has variables for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Logins {
+    /// None.
+    None,
+    /// One.
+    One,
+    /// As many as are declared.
+    Any,
+}
+
+/// `cluster` as the class that it names takes it; as it is where there is no such class yet. `authentication` is what a
+/// class with structured authentication is told in place of the one issuer.
 ///
 /// # Errors
 /// When the class can't be read.
@@ -40,29 +54,42 @@ pub async fn fit(
     management: &Cluster,
     served: &Served,
     cluster: &Manifest,
+    authentication: &Value,
 ) -> Result<Fitted, KubernetesError> {
     let class = match stack::class(served, cluster) {
         Ok(reference) => management.read(&reference).await?,
         Err(_) => None,
     };
     Ok(match class {
-        Some(class) => fitted(cluster, &class),
+        Some(class) => fitted(cluster, &class, authentication),
         None => Fitted {
             cluster: cluster.clone(),
-            takes_logins: true,
+            logins: Logins::One,
         },
     })
 }
 
-fn fitted(cluster: &Manifest, class: &DynamicObject) -> Fitted {
+fn fitted(cluster: &Manifest, class: &DynamicObject, authentication: &Value) -> Fitted {
     let offered = offered(class);
     let mut cluster = cluster.clone();
     let value = cluster.value_mut();
-    let takes_logins = offered.is_empty() || named(&offered, LOGINS).is_some();
+    let logins = if named(&offered, AUTHENTICATION).is_some() {
+        Logins::Any
+    } else if offered.is_empty() || named(&offered, LOGINS).is_some() {
+        Logins::One
+    } else {
+        Logins::None
+    };
     for pointer in [FOR_ALL, FOR_CONTROL_PLANE] {
         if let Some(Value::Array(variables)) = value.pointer_mut(pointer) {
-            if !takes_logins {
+            if logins == Logins::None {
                 variables.retain(|variable| variable["name"] != LOGINS);
+            }
+            if let Some(structured) = named(&offered, AUTHENTICATION) {
+                let value = structured.value(authentication);
+                for variable in variables.iter_mut().filter(|variable| variable["name"] == LOGINS) {
+                    *variable = json!({ "name": structured.name, "value": value });
+                }
             }
             spell(variables, &offered);
         }
@@ -84,16 +111,26 @@ fn fitted(cluster: &Manifest, class: &DynamicObject) -> Fitted {
             }
         }
     }
-    Fitted {
-        cluster,
-        takes_logins,
-    }
+    Fitted { cluster, logins }
 }
 
 /// A variable of a class: its name, and the keys it has where it is an object.
 struct Offered<'class> {
     name: &'class str,
     keys: Vec<&'class str>,
+    is_text: bool,
+}
+
+impl Offered<'_> {
+    /// An object as the variable takes it: some are the text of a file.
+    fn value(&self, object: &Value) -> Value {
+        if self.is_text {
+            // JSON is YAML.
+            object.to_string().into()
+        } else {
+            object.clone()
+        }
+    }
 }
 
 /// What the class itself defines, and what its extensions add (`status.variables`).
@@ -110,6 +147,7 @@ fn offered(class: &DynamicObject) -> Vec<Offered<'_>> {
             let properties = schema.and_then(|schema| schema.get("properties")?.as_object());
             Some(Offered {
                 name: variable["name"].as_str()?,
+                is_text: schema.is_some_and(|schema| schema["type"] == "string"),
                 keys: properties
                     .into_iter()
                     .flat_map(Map::keys)
@@ -160,8 +198,6 @@ fn words(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn cluster() -> Manifest {
@@ -202,8 +238,8 @@ mod tests {
             variable("worker_flavor", &[]),
             variable("oidc_config", &["client_id", "issuer_url"]),
         ]));
-        let fitted = fitted(&cluster(), &class);
-        assert!(fitted.takes_logins);
+        let fitted = fitted(&cluster(), &class, &Value::Null);
+        assert_eq!(fitted.logins, Logins::One);
         let topology = &fitted.cluster.value()["spec"]["topology"];
         assert_eq!(
             topology["variables"],
@@ -227,13 +263,13 @@ mod tests {
             variable("workerFlavor", &[]),
             variable("oidcConfig", &["clientID", "issuerURL"]),
         ]));
-        assert_eq!(fitted(&cluster(), &class).cluster, cluster());
+        assert_eq!(fitted(&cluster(), &class, &Value::Null).cluster, cluster());
     }
 
     #[test]
     fn test_a_class_without_logins_goes_without() {
-        let fitted = fitted(&cluster(), &class(&json!([variable("image", &[])])));
-        assert!(!fitted.takes_logins);
+        let fitted = fitted(&cluster(), &class(&json!([variable("image", &[])])), &Value::Null);
+        assert_eq!(fitted.logins, Logins::None);
         let variables = fitted.cluster.value()["spec"]["topology"]["variables"].clone();
         let names: Vec<&Value> = variables
             .as_array()
@@ -245,7 +281,36 @@ mod tests {
         let mut only_logins = cluster();
         only_logins.value_mut()["spec"]["topology"]["variables"] =
             json!([{"name": "oidcConfig", "value": {}}]);
-        let fitted = super::fitted(&only_logins, &class(&json!([variable("image", &[])])));
+        let fitted = super::fitted(
+            &only_logins,
+            &class(&json!([variable("image", &[])])),
+            &Value::Null,
+        );
         assert_eq!(fitted.cluster.value()["spec"]["topology"].get("variables"), None);
+    }
+
+    #[test]
+    fn test_a_class_with_structured_authentication_gets_that() {
+        let authentication = json!({"kind": "AuthenticationConfiguration", "jwt": []});
+        let text = json!({"name": "authentication_configuration", "schema": {"openAPIV3Schema": {"type": "string"}}});
+        for (offered, name, value) in [
+            (
+                variable("authenticationConfiguration", &[]),
+                "authenticationConfiguration",
+                authentication.clone(),
+            ),
+            (
+                text,
+                "authentication_configuration",
+                authentication.to_string().into(),
+            ),
+        ] {
+            let class = class(&json!([variable("oidcConfig", &["clientID"]), offered]));
+            let fitted = fitted(&cluster(), &class, &authentication);
+            assert_eq!(fitted.logins, Logins::Any);
+            let variables = &fitted.cluster.value()["spec"]["topology"]["variables"];
+            assert_eq!(variables[1], json!({"name": name, "value": value}));
+            assert_eq!(variables.as_array().unwrap().len(), 3);
+        }
     }
 }
