@@ -176,6 +176,8 @@ pub(super) mod played {
         Cut,
         /// Closes without a word.
         Hang,
+        /// Says nothing, and does not close.
+        Wait,
     }
 
     impl Act {
@@ -205,13 +207,17 @@ pub(super) mod played {
         let requests = Requests::default();
         let seen = Arc::clone(&requests);
         tokio::spawn(async move {
+            let mut kept = Vec::new();
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let Some(request) = read(&mut stream).await else {
                     continue;
                 };
                 seen.lock().unwrap().push(request.clone());
-                answer(stream, act(&request)).await;
+                match act(&request) {
+                    Act::Wait => kept.push(stream),
+                    act => answer(stream, act).await,
+                }
             }
         });
         (address, requests)
@@ -263,7 +269,7 @@ pub(super) mod played {
         let sent = match act {
             Act::Say(status, headers, body) => head(status, headers, body.len()) + &body,
             Act::Cut => head(200, "", 10_000) + "{\"a\": ",
-            Act::Hang => String::new(),
+            Act::Hang | Act::Wait => String::new(),
         };
         stream.write_all(sent.as_bytes()).await.ok();
         stream.shutdown().await.ok();
