@@ -5,7 +5,16 @@ use std::path::{Path, PathBuf};
 
 /// Rooms by floor, as `src/lib.rs` describes them.
 const FLOORS: [&[&str]; 7] = [
-    &["names", "secret", "age", "diag", "report", "causes", "parallel"],
+    &[
+        "names",
+        "secret",
+        "age",
+        "diag",
+        "report",
+        "causes",
+        "parallel",
+        "temporary",
+    ],
     &["config"],
     &["desired", "render", "skeleton"],
     &["plan"],

@@ -1,12 +1,20 @@
 //! What a command says when it can't do what it was asked for.
 
 use std::error::Error;
+use std::io;
 
 use super::Exit;
 use super::workspace::EnvironmentsError;
 use crate::bootstrap::{BootstrapError, Check, CheckOutcome, Stage, StageError};
 use crate::causes;
 use crate::surface::git::{ForgeError, GitError};
+
+/// What the system says where a file has no room.
+const NO_ROOM: [io::ErrorKind; 3] = [
+    io::ErrorKind::StorageFull,
+    io::ErrorKind::QuotaExceeded,
+    io::ErrorKind::FileTooLarge,
+];
 
 /// Whose fault it is, which decides prefix and exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,12 +84,17 @@ impl CommandError {
 
     /// An error of `kind` from a room's error: its message and the messages of its causes, each once.
     pub fn from_error(kind: Kind, error: &(dyn Error + 'static)) -> Self {
-        Self {
-            kind,
-            message: error.to_string(),
+        let has_no_room = causes::chain(error)
+            .filter_map(|cause| cause.downcast_ref::<io::Error>())
+            .any(|cause| NO_ROOM.contains(&cause.kind()));
+        let told = Self {
             causes: causes::told(error),
-            hints: Vec::new(),
+            ..Self::new(kind, error.to_string())
+        };
+        if has_no_room {
+            return told.hint("make room there; the same command goes on from where this one stopped");
         }
+        told
     }
 
     /// A fault of lotse itself.

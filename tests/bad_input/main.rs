@@ -5,6 +5,7 @@
 
 mod builds;
 mod computer;
+mod full;
 
 use std::io::Read;
 use std::process::Stdio;

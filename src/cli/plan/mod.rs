@@ -19,6 +19,7 @@ use crate::config::Loaded;
 use crate::diag::did_you_mean;
 use crate::names::{AppName, EnvironmentName};
 use crate::report::Reporter;
+use crate::temporary;
 
 pub(super) use text::tree;
 
@@ -155,5 +156,13 @@ pub(super) fn targets(
 fn save(plan: &EnvironmentPlan, path: &Utf8PathBuf) -> Result<(), CommandError> {
     let failed = |source: &(dyn std::error::Error + 'static)| CommandError::from_error(Kind::Failed, source);
     let text = serde_json::to_string_pretty(plan).map_err(|source| failed(&source))?;
-    fs_err::write(path, text + "\n").map_err(|source| failed(&source))
+    let text = text + "\n";
+    // What is no plain file, such as a pipe, is not replaced but written to.
+    let is_plain = fs_err::symlink_metadata(path).map_or(true, |metadata| metadata.is_file());
+    let saved = if is_plain {
+        temporary::replace(path, &text, temporary::FOR_EVERYBODY)
+    } else {
+        fs_err::write(path, text)
+    };
+    saved.map_err(|source| failed(&source))
 }

@@ -14,6 +14,7 @@ use crate::config::{Loaded, readers, scalar, sealed};
 use crate::names::EnvironmentName;
 use crate::secret::Secret;
 use crate::surface::sops::Sops;
+use crate::temporary;
 
 /// Longer values belong into something else than a Secret (Kubernetes: at most 1 MiB per object, of which a third goes to Base64).
 const VALUE_LIMIT: u64 = 512 << 10;
@@ -326,12 +327,10 @@ fn copy(root: &Utf8Path, path: &Utf8Path, text: &str) -> Result<tempfile::NamedT
     let full = root.join(path);
     let folder = full.parent().unwrap_or(root);
     let ending = format!(".{}", path.extension().unwrap_or("yaml"));
-    let copy = tempfile::Builder::new()
-        .prefix(".lotse-")
-        .suffix(&ending)
-        .tempfile_in(folder);
-    let mut copy = copy.map_err(|error| failed(&error))?;
-    std::io::Write::write_all(&mut copy, text.as_bytes()).map_err(|error| failed(&error))?;
+    temporary::sweep(folder);
+    let unwritten = |error: std::io::Error| failed(&temporary::unwritten(&full, &error));
+    let mut copy = temporary::file_in(folder, &ending, temporary::PRIVATE).map_err(unwritten)?;
+    std::io::Write::write_all(&mut copy, text.as_bytes()).map_err(unwritten)?;
     Ok(copy)
 }
 
