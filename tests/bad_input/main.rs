@@ -6,6 +6,7 @@
 mod builds;
 mod computer;
 mod full;
+mod secrets;
 
 use std::io::Read;
 use std::process::Stdio;
