@@ -74,10 +74,8 @@ async fn test_an_apply_through_a_new_start_comes_to_the_same() {
     let (outcome, disturbed) = applied(|count, request| {
         let is_first = count % 2 == 1;
         let is_creation = request.line.starts_with("POST") && !request.line.ends_with("/token");
-        match is_creation {
-            true => is_first.then(busy),
-            false => is_first.then_some(if count % 4 == 1 { Act::Cut } else { Act::Hang }),
-        }
+        let lost = if count % 4 == 1 { Act::Cut } else { Act::Hang };
+        is_first.then(|| if is_creation { busy() } else { lost })
     })
     .await;
     outcome.unwrap();
