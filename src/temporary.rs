@@ -25,29 +25,30 @@ const SETTLED: Duration = Duration::from_secs(60);
 /// An empty file in `folder`, whose name ends with `ending` and which is gone when it is dropped.
 ///
 /// # Errors
-/// When it can't be made or locked.
+/// When it can't be made.
 pub fn file_in(folder: &Utf8Path, ending: &str, mode: u32) -> io::Result<NamedTempFile> {
     let file = tempfile::Builder::new()
         .prefix(PREFIX)
         .suffix(ending)
         .permissions(Permissions::from_mode(mode))
         .tempfile_in(folder)?;
-    file.as_file().lock()?;
+    // Where a file system has no locks, nothing can be told of them and nothing is swept.
+    file.as_file().lock().ok();
     Ok(file)
 }
 
-/// Gives the file `path` the content `text`, whether it is there or not.
+/// Gives the file `path` this content, whether it is there or not.
 ///
 /// # Guarantees
 /// Where it fails, the file is as it was.
 ///
 /// # Errors
 /// When the folder is not there, or there is no room in it.
-pub fn replace(path: &Utf8Path, text: &str, mode: u32) -> io::Result<()> {
+pub fn replace(path: &Utf8Path, content: impl AsRef<[u8]>, mode: u32) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_str().is_empty());
     let write = || {
         let mut file = file_in(folder.unwrap_or_else(|| Utf8Path::new(".")), "", mode)?;
-        file.write_all(text.as_bytes())?;
+        file.write_all(content.as_ref())?;
         file.persist(path).map(drop).map_err(|error| error.error)
     };
     write().map_err(|error| unwritten(path, &error))
@@ -122,7 +123,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = Utf8Path::from_path(directory.path()).unwrap().join("a");
         replace(&path, "one", FOR_EVERYBODY).unwrap();
-        replace(&path, "two", FOR_EVERYBODY).unwrap();
+        replace(&path, "two", PRIVATE).unwrap();
+        let mode = fs_err::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, PRIVATE);
         assert_eq!(fs_err::read_to_string(&path).unwrap(), "two");
         replace(&path.join("b"), "three", PRIVATE).unwrap_err();
         assert_eq!(fs_err::read_to_string(&path).unwrap(), "two");

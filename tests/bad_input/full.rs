@@ -148,6 +148,26 @@ fn test_an_application_is_not_begun_on_a_full_disk() {
     assert_eq!(checked.code, Some(0), "{checked:#?}");
 }
 
+#[test]
+fn test_the_state_of_a_lab_outlives_a_full_disk() {
+    let computer = Computer::new().with_stopped_lab(crate::STOPPED);
+    let (state, content) = (computer.path("state"), computer.path("state.content"));
+    fs_err::rename(&state, &content).unwrap();
+    fs_err::create_dir(&state).unwrap();
+    let mounting = full_at(&state, "1m");
+    let record = computer.path("record");
+    let script = format!(
+        "\"$0\" lab up; code=$?; PATH=/usr/bin:/bin; cp {state}/lotse/labs/default/lab.json {record}; \
+         rm {state}/filling; \"$0\" lab status >{record}.status 2>&1; echo $? >> {record}.status; exit $code"
+    );
+    let ended = computer.run_script_where(&mounting, &script, &[]);
+    ended.assert_says(1, &["the state of lab `default` can't be", FULL, "help: "]);
+    assert_eq!(fs_err::read_to_string(&record).unwrap(), crate::STOPPED);
+    let status = fs_err::read_to_string(format!("{record}.status")).unwrap();
+    assert!(status.ends_with("\n0\n"), "{status}");
+    computer.assert_silent();
+}
+
 /// A limit of the user's in place of a full disk.
 #[test]
 fn test_a_file_that_would_be_too_large_is_a_failure() {

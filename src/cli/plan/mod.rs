@@ -1,12 +1,14 @@
 //! `lotse plan`: what a bring-up would change, without changing anything.
 
+#[cfg(test)]
+mod tests;
 mod text;
 
 use std::collections::BTreeSet;
 use std::io;
 use std::str::FromStr;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
 
 use super::environment::{Choices, check_realm, check_settings, find_lab, with_bootstrap};
@@ -153,7 +155,7 @@ pub(super) fn targets(
     Ok((surfaces, apps))
 }
 
-fn save(plan: &EnvironmentPlan, path: &Utf8PathBuf) -> Result<(), CommandError> {
+fn save(plan: &EnvironmentPlan, path: &Utf8Path) -> Result<(), CommandError> {
     let failed = |source: &(dyn std::error::Error + 'static)| CommandError::from_error(Kind::Failed, source);
     let text = serde_json::to_string_pretty(plan).map_err(|source| failed(&source))?;
     let text = text + "\n";
