@@ -6,7 +6,15 @@ use std::path::{Path, PathBuf};
 /// Rooms by floor, as `src/lib.rs` describes them.
 const FLOORS: [&[&str]; 7] = [
     &[
-        "names", "secret", "age", "ssh", "diag", "report", "causes", "parallel",
+        "names",
+        "secret",
+        "age",
+        "ssh",
+        "diag",
+        "report",
+        "causes",
+        "parallel",
+        "temporary",
     ],
     &["config"],
     &["desired", "render", "skeleton"],

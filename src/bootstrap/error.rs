@@ -178,6 +178,13 @@ impl StageError {
             Self::Keycloak(KeycloakError::Unreachable { .. }) => {
                 "start Keycloak or the way to it (VPN, firewall)"
             }
+            Self::Keycloak(KeycloakError::Refused { status: 500.., .. }) => {
+                "Keycloak's log says why; it may be starting, or its database may be away"
+            }
+            Self::Git(GitError::Network { .. }) => "start the server or the way to it (VPN, firewall, proxy)",
+            Self::Git(GitError::Forge(error)) if error.is_transient() => {
+                "try again when the forge is well again; what was proposed is kept"
+            }
             Self::Dns(error) if error.is_transient() => {
                 "start the name server or the way to it (UDP and TCP)"
             }

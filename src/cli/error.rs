@@ -1,12 +1,20 @@
 //! What a command says when it can't do what it was asked for.
 
 use std::error::Error;
+use std::io;
 
 use super::Exit;
 use super::workspace::EnvironmentsError;
 use crate::bootstrap::{BootstrapError, Check, CheckOutcome, Stage, StageError};
 use crate::causes;
-use crate::surface::git::GitError;
+use crate::surface::git::{ForgeError, GitError};
+
+/// What the system says where a file has no room.
+const NO_ROOM: [io::ErrorKind; 3] = [
+    io::ErrorKind::StorageFull,
+    io::ErrorKind::QuotaExceeded,
+    io::ErrorKind::FileTooLarge,
+];
 
 /// Whose fault it is, which decides prefix and exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,12 +84,17 @@ impl CommandError {
 
     /// An error of `kind` from a room's error: its message and the messages of its causes, each once.
     pub fn from_error(kind: Kind, error: &(dyn Error + 'static)) -> Self {
-        Self {
-            kind,
-            message: error.to_string(),
+        let has_no_room = causes::chain(error)
+            .filter_map(|cause| cause.downcast_ref::<io::Error>())
+            .any(|cause| NO_ROOM.contains(&cause.kind()));
+        let told = Self {
             causes: causes::told(error),
-            hints: Vec::new(),
+            ..Self::new(kind, error.to_string())
+        };
+        if has_no_room {
+            return told.hint("make room there; the same command goes on from where this one stopped");
         }
+        told
     }
 
     /// A fault of lotse itself.
@@ -162,7 +175,10 @@ fn with_check(mut told: CommandError, check: &Check) -> CommandError {
 const fn kind(error: &StageError) -> Kind {
     match error {
         StageError::Preflight { .. } | StageError::Access { .. } => Kind::Checks,
-        StageError::Login { .. } | StageError::Git(GitError::Authentication { .. }) => Kind::Authentication,
+        StageError::Login { .. }
+        | StageError::Git(
+            GitError::Authentication { .. } | GitError::Forge(ForgeError::Authentication { .. }),
+        ) => Kind::Authentication,
         _ => Kind::Failed,
     }
 }
@@ -178,6 +194,7 @@ fn list(stages: &[Stage]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::surface::keycloak::KeycloakError;
 
     #[test]
     fn test_the_last_stage_leaves_nothing_undone_but_itself() {
@@ -197,5 +214,44 @@ mod tests {
                 "`lotse bootstrap lab` goes on from here",
             ]
         );
+    }
+
+    fn told(stage: Stage, source: StageError) -> CommandError {
+        let position = Stage::ALL.iter().position(|each| *each == stage).unwrap();
+        let error = BootstrapError {
+            stage,
+            done: Stage::ALL[..position].to_vec(),
+            source: Box::new(source),
+        };
+        of_bootstrap(&error, "lotse bootstrap lab")
+    }
+
+    #[test]
+    fn test_a_keycloak_that_stays_busy_is_told_with_what_was_done_and_the_next_command() {
+        let busy = KeycloakError::Refused {
+            request: "POST https://auth.example/admin/realms/scs/groups".to_owned(),
+            status: 503,
+            message: "no reason given".to_owned(),
+        };
+        let told = told(Stage::Logins, busy.into());
+        assert_eq!(told.kind.exit(), Exit::Failed);
+        assert_eq!(
+            told.hints,
+            [
+                "Keycloak's log says why; it may be starting, or its database may be away",
+                "done: preflight, stack, cluster; not done: logins (failed), git, flux, secrets, dns, proof",
+                "`lotse bootstrap lab` goes on from here",
+            ]
+        );
+    }
+
+    #[test]
+    fn test_a_token_of_the_forge_that_ran_out_is_a_matter_of_credentials() {
+        let refused = ForgeError::Authentication {
+            request: "GET https://forge.example/api/v1/repos/a/b/pulls/3".to_owned(),
+            message: "token is expired".to_owned(),
+        };
+        let told = told(Stage::Git, GitError::Forge(refused).into());
+        assert_eq!(told.kind.exit(), Exit::Authentication);
     }
 }

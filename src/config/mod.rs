@@ -41,7 +41,7 @@ pub use mend::{lists_app, scalar, with_app};
 pub use network::{Network, NetworkPeer, NetworkRule};
 pub use people::{People, Person, Team};
 pub use schema::DeclarationKind;
-pub use sealed::{Reader, Sealed, readers, sealed, without_key};
+pub use sealed::{Reader, Sealed, damage, readers, sealed, without_key};
 pub use setting::{EnvName, MissingSettings, SecretSetting, Setting};
 pub use source::{
     Chart, ChartValues, GitFolder, GitReference, Helm, OciFolder, OciReference, Source, Upstream,

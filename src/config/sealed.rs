@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use camino::Utf8Path;
 use serde_json::Value;
 
 use super::environment::{Encryption, Environment};
@@ -59,6 +60,88 @@ pub fn sealed(text: &str) -> Option<Sealed> {
         sealed.kind = document["kind"].as_str().map(str::to_owned);
     }
     Some(sealed)
+}
+
+/// How sops writes a value, and how age begins a data key.
+const ENCRYPTED: [&str; 2] = ["ENC[AES256_GCM", "-----BEGIN AGE ENCRYPTED FILE"];
+/// What sops writes beside its keys, and can't do without (`stores.Metadata`).
+const NEEDED: [&str; 3] = ["mac", "lastmodified", "version"];
+
+/// Why nobody can open the file `path`, of which at least a part is encrypted, each reason in some words; nothing where the
+/// file is whole, or has nothing to do with sops.
+#[must_use]
+pub fn damage(path: &Utf8Path, text: &str) -> Vec<String> {
+    if !ENCRYPTED.iter().any(|sign| text.contains(sign)) {
+        return Vec::new();
+    }
+    match path.extension() {
+        Some("yaml" | "yml" | "json") => {}
+        Some("env" | "ini") if !is_sealed(text) => {
+            return vec!["what sops writes at its end is missing".into()];
+        }
+        // Who writes about sops does not encrypt with it.
+        _ => return Vec::new(),
+    }
+    match yaml::documents(text) {
+        Err(error) => {
+            let line = error
+                .position
+                .map(|position| format!(" (line {})", position.line));
+            vec![format!(
+                "it can't be read: {}{}",
+                error.message,
+                line.unwrap_or_default()
+            )]
+        }
+        Ok(documents) => {
+            let mut found: Vec<String> = documents.iter().flat_map(damage_of).collect();
+            found.dedup();
+            found
+        }
+    }
+}
+
+fn damage_of(document: &Value) -> Vec<String> {
+    let Some(sops) = document.get("sops") else {
+        let is_encrypted = ENCRYPTED.iter().any(|sign| document.to_string().contains(sign));
+        return is_encrypted
+            .then(|| "`sops` is missing".to_owned())
+            .into_iter()
+            .collect();
+    };
+    if !sops.is_object() {
+        return vec!["`sops` is no mapping".to_owned()];
+    }
+    let mut found = Vec::new();
+    let mut keys = Vec::new();
+    keys_of(sops, &mut keys);
+    let groups = sops["key_groups"].as_array();
+    groups
+        .into_iter()
+        .flatten()
+        .for_each(|group| keys_of(group, &mut keys));
+    if keys.is_empty() {
+        found.push("`sops.age` is missing or names nobody".to_owned());
+    }
+    for (number, key) in sops["age"].as_array().into_iter().flatten().enumerate() {
+        for field in ["recipient", "enc"] {
+            if key[field].as_str().is_none_or(str::is_empty) {
+                found.push(format!("`sops.age[{number}].{field}` is missing"));
+            }
+        }
+    }
+    for field in NEEDED {
+        if sops[field].as_str().is_none_or(str::is_empty) {
+            found.push(format!("`sops.{field}` is missing"));
+        }
+    }
+    if sops["mac"]
+        .as_str()
+        .is_some_and(|mac| !mac.starts_with(ENCRYPTED[0]))
+    {
+        found.push("`sops.mac` is not what sops writes".to_owned());
+    }
+    found
 }
 
 /// The keys of a group of sops (github.com/getsops/sops, `stores.Metadata`).
@@ -180,5 +263,80 @@ mod tests {
         .unwrap();
         assert_eq!(found.open, ["data.b", "stringdata"]);
         assert_eq!(sealed(&format!("recipient: {recipient}\n")), None);
+    }
+
+    /// A file as sops 3.13 writes it.
+    const WHOLE: &str = "kind: Secret
+stringData:
+    password: ENC[AES256_GCM,data:ng==,iv:QK4=,tag:gCtS==,type:str]
+sops:
+    age:
+        - enc: |
+            -----BEGIN AGE ENCRYPTED FILE-----
+            YWdl
+            -----END AGE ENCRYPTED FILE-----
+          recipient: age1a
+    encrypted_regex: ^(data|stringData)$
+    lastmodified: \"2026-11-27T12:05:02Z\"
+    mac: ENC[AES256_GCM,data:07bw,iv:OvTL,tag:RvTQ==,type:str]
+    version: 3.13.3
+";
+
+    #[test]
+    fn test_each_damage_to_what_sops_needs_is_named() {
+        let damage = |path: &str, text: &str| damage(Utf8Path::new(path), text);
+        assert_eq!(damage("a.yaml", WHOLE), [""; 0]);
+        for (from, to, told) in [
+            ("    mac: ENC", "    max: ENC", "`sops.mac` is missing"),
+            (
+                "mac: ENC[AES256_GCM",
+                "mac: xNC[AES256_GCM",
+                "`sops.mac` is not what sops writes",
+            ),
+            (
+                "    age:\n",
+                "    agé:\n",
+                "`sops.age` is missing or names nobody",
+            ),
+            (
+                "          recipient: age1a\n",
+                "",
+                "`sops.age[0].recipient` is missing",
+            ),
+            (
+                "        - enc: |",
+                "        - ecn: |",
+                "`sops.age[0].enc` is missing",
+            ),
+            (
+                "    lastmodified: \"2026-11-27T12:05:02Z\"\n",
+                "",
+                "`sops.lastmodified` is missing",
+            ),
+            ("sops:\n", "sobs:\n", "`sops` is missing"),
+        ] {
+            let text = WHOLE.replace(from, to);
+            assert_ne!(text, WHOLE, "{from}");
+            let found = damage("a.yaml", &text);
+            assert!(found.contains(&told.to_owned()), "{from}: {found:?}");
+        }
+        let cut = &WHOLE[..WHOLE.find("sops:").unwrap()];
+        assert_eq!(damage("a.yaml", cut), ["`sops` is missing"]);
+        assert_eq!(
+            damage("a.yaml", &format!("{cut}sops: x\n")),
+            ["`sops` is no mapping"]
+        );
+        let broken = WHOLE.replace("    encrypted_regex", "  encrypted_regex");
+        let found = damage("a.yaml", &broken);
+        assert!(found[0].starts_with("it can't be read: "), "{found:?}");
+        assert!(found[0].contains("(line "), "{found:?}");
+        assert!(!found[0].contains("YWdl") && found.len() == 1, "{found:?}");
+        assert_eq!(
+            damage("a.env", "a=ENC[AES256_GCM,x]\n"),
+            ["what sops writes at its end is missing"]
+        );
+        assert_eq!(damage("a.env", "a=ENC[AES256_GCM,x]\nsops_mac=ENC[y]\n"), [""; 0]);
+        assert_eq!(damage("README.md", cut), [""; 0]);
+        assert_eq!(damage("a.yaml", "a: {unclosed\n"), [""; 0]);
     }
 }

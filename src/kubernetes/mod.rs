@@ -23,5 +23,5 @@ pub use difference::between_texts;
 pub use error::KubernetesError;
 pub use manifests::read_manifests;
 pub use reference::ObjectReference;
-pub use trail::{Trail, remedy};
+pub use trail::{Trail, remedy, why_unready};
 pub use wait::{Look, Runbooks, Wait, Watched};

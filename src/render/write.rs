@@ -3,8 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs::FileType;
-use std::io::{self, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::io::{self, Read};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err::os::unix::fs::OpenOptionsExt;
@@ -12,7 +11,10 @@ use rustix::fs::OFlags;
 use similar::TextDiff;
 
 use super::{HEADER, RenderError, Tree};
-use crate::parallel;
+use crate::{parallel, temporary};
+
+/// Rendered files are for everybody who can read the repository.
+const MODE: u32 = 0o644;
 
 /// A file that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +75,10 @@ pub fn compare<'tree>(tree: &'tree Tree, root: &Utf8Path) -> Result<Vec<Differen
 /// Makes the files below `root` equal to `tree` and tells what was not.
 pub fn write<'tree>(tree: &'tree Tree, root: &Utf8Path) -> Result<Vec<Difference<'tree>>, RenderError> {
     let differences = compare(tree, root)?;
+    let folders = differences.iter().filter_map(|each| each.path.parent());
+    for folder in folders.collect::<BTreeSet<_>>() {
+        temporary::sweep(&root.join(folder));
+    }
     let made = parallel::map(&differences, |difference| {
         let path = root.join(&difference.path);
         if difference.kind == Kind::Stale {
@@ -85,28 +91,14 @@ pub fn write<'tree>(tree: &'tree Tree, root: &Utf8Path) -> Result<Vec<Difference
     Ok(differences)
 }
 
-/// Replaces a file as a whole, so that no reader sees half of it.
 fn replace(path: &Utf8Path, text: &str) -> io::Result<()> {
-    let folder = path.parent().unwrap_or_else(|| Utf8Path::new("."));
-    let mut file = match temporary(folder) {
+    match temporary::replace(path, text, MODE) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            fs_err::create_dir_all(folder)?;
-            temporary(folder)?
+            fs_err::create_dir_all(path.parent().unwrap_or_else(|| Utf8Path::new(".")))?;
+            temporary::replace(path, text, MODE)
         }
-        other => other?,
-    };
-    file.write_all(text.as_bytes())?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
-}
-
-/// Temporary files are private by default; these are for everybody who can read the repository.
-fn temporary(folder: &Utf8Path) -> io::Result<tempfile::NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder
-        .prefix(".lotse-")
-        .permissions(std::fs::Permissions::from_mode(0o644));
-    builder.tempfile_in(folder)
+        other => other,
+    }
 }
 
 fn difference<'text>(

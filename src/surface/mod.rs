@@ -6,5 +6,6 @@ pub mod git;
 pub mod keycloak;
 pub mod management;
 pub mod openstack;
+mod patience;
 pub mod sops;
 pub mod workload;

@@ -3,12 +3,18 @@
 //! Values reach it on standard input, never in its arguments; keys come from where the user keeps them
 //! (`SOPS_AGE_KEY_FILE`, `SOPS_AGE_KEY`, `~/.config/sops/age/keys.txt`).
 
+mod editing;
+
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Output, Stdio};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
+use tokio_util::sync::CancellationToken;
+
+use editing::{GRACE, PlainPlace};
 
 use crate::age::Recipient;
 use crate::causes;
@@ -16,8 +22,6 @@ use crate::secret::Secret;
 
 /// Only values are encrypted: a reviewer sees which objects and keys there are.
 const ENCRYPTED_KEYS: &str = "^(data|stringData)$";
-/// A file system in memory, where there is one: what an editor sees in plain text never gets to a disk.
-const IN_MEMORY: &str = "/dev/shm";
 /// Settings of the caller that would encrypt to others than is asked for (sops, `cmd/sops/main.go`).
 const FOREIGN: [&str; 8] = [
     "SOPS_AGE_RECIPIENTS",
@@ -60,6 +64,21 @@ pub enum SopsError {
     NotOpened {
         /// Which file.
         file: Utf8PathBuf,
+    },
+    /// The user wanted it to end.
+    #[error("interrupted: the editor was ended, and {file} is as it was")]
+    Interrupted {
+        /// Which file.
+        file: Utf8PathBuf,
+    },
+    /// There is no place for plain text.
+    #[error("there is no place where an editor could see {file} in plain text")]
+    Place {
+        /// Which file.
+        file: Utf8PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
     },
     /// Something else.
     #[error("sops could not {action}: {said}")]
@@ -119,20 +138,37 @@ impl Sops {
             .await
     }
 
-    /// Opens `file` in the user's editor. What the editor sees is kept in memory where the system has such a place.
+    /// Opens `file` in the user's editor. What the editor sees is kept in memory where the system has such a place, and is
+    /// gone when this ends. Where `interrupted` is cancelled before, the editor is ended.
     ///
     /// # Errors
-    /// When none of the user's keys opens the file, or the editor fails.
-    pub async fn edit(&self, file: &Utf8Path) -> Result<(), SopsError> {
+    /// When none of the user's keys opens the file, the editor fails, or the user interrupts.
+    pub async fn edit(&self, file: &Utf8Path, interrupted: &CancellationToken) -> Result<(), SopsError> {
         // sops itself says this at length, on the terminal.
         self.run("open", file, &["decrypt", file.as_str()], &Secret::default())
             .await?;
         let mut command = self.command();
         command.args(["edit", file.as_str()]);
-        if Utf8Path::new(IN_MEMORY).is_dir() {
-            command.env("TMPDIR", IN_MEMORY);
-        }
-        let status = command.status().await.map_err(|source| self.not_run(source))?;
+        let place = PlainPlace::make().map_err(|source| SopsError::Place {
+            file: file.to_owned(),
+            source,
+        })?;
+        place.give_to(&mut command);
+        let mut child = command
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|source| self.not_run(source))?;
+        let status = tokio::select! {
+            status = child.wait() => Some(status.map_err(|source| self.not_run(source))?),
+            () = interrupted.cancelled() => None,
+        };
+        // Ctrl-C reaches sops as well, which ends without its editor.
+        let Some(status) = status.filter(|status| status.signal().is_none()) else {
+            place.end_all(GRACE).await;
+            return Err(SopsError::Interrupted {
+                file: file.to_owned(),
+            });
+        };
         // 200 is "nothing was changed" (sops, `codes.FileHasNotBeenModified`).
         if status.success() || status.code() == Some(200) {
             return Ok(());
@@ -204,6 +240,13 @@ impl SopsError {
             Self::Failed { said, .. } => Self::Failed {
                 action: format!("work on {file}"),
                 said,
+            },
+            Self::Interrupted { .. } => Self::Interrupted {
+                file: file.to_owned(),
+            },
+            Self::Place { source, .. } => Self::Place {
+                file: file.to_owned(),
+                source,
             },
             other @ Self::Program { .. } => other,
         }

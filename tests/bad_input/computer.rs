@@ -80,10 +80,14 @@ impl Computer {
     /// The same on a computer whose file systems `mounting` (shell text) has changed: for this command and what it
     /// starts, in a mount namespace that ends with them.
     pub(crate) fn run_where(&self, mounting: &str, arguments: &[&str]) -> Ended {
+        self.run_script_where(mounting, "exec \"$0\" \"$@\"", arguments)
+    }
+
+    /// There, `script` (shell text), which is given the program as `$0` and `arguments` as `$@`.
+    pub(crate) fn run_script_where(&self, mounting: &str, script: &str, arguments: &[&str]) -> Ended {
         let plain = self.command(arguments);
         let mut command = Command::new("/usr/bin/unshare");
-        let script =
-            format!("(PATH=/usr/sbin:/usr/bin:/sbin:/bin; {mounting}) || exit 99; exec \"$0\" \"$@\"");
+        let script = format!("(PATH=/usr/sbin:/usr/bin:/sbin:/bin; {mounting}) || exit 99; {script}");
         command
             .args(["--user", "--map-root-user", "--mount", "/bin/sh", "-c", &script])
             .arg(plain.get_program())

@@ -5,6 +5,8 @@
 
 mod builds;
 mod computer;
+mod full;
+mod secrets;
 
 use std::io::Read;
 use std::process::Stdio;

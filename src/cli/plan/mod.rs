@@ -1,5 +1,7 @@
 //! `lotse plan`: what a bring-up would change, without changing anything.
 
+#[cfg(test)]
+mod tests;
 mod text;
 
 use std::collections::BTreeSet;
@@ -7,7 +9,7 @@ use std::fmt;
 use std::io;
 use std::str::FromStr;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use clap::Args;
 
 use super::environment::{Choices, check_realm, check_settings, find_lab, with_bootstrap};
@@ -20,6 +22,7 @@ use crate::config::Loaded;
 use crate::diag::did_you_mean;
 use crate::names::{AppName, EnvironmentName};
 use crate::report::Reporter;
+use crate::temporary;
 
 pub(super) use text::tree;
 
@@ -167,8 +170,16 @@ pub(super) fn scope(targets: &[Target], loaded: &Loaded) -> Result<Scope, Comman
     Ok(scope)
 }
 
-fn save(plan: &EnvironmentPlan, path: &Utf8PathBuf) -> Result<(), CommandError> {
+fn save(plan: &EnvironmentPlan, path: &Utf8Path) -> Result<(), CommandError> {
     let failed = |source: &(dyn std::error::Error + 'static)| CommandError::from_error(Kind::Failed, source);
     let text = serde_json::to_string_pretty(plan).map_err(|source| failed(&source))?;
-    fs_err::write(path, text + "\n").map_err(|source| failed(&source))
+    let text = text + "\n";
+    // What is no plain file, such as a pipe, is not replaced but written to.
+    let is_plain = fs_err::symlink_metadata(path).map_or(true, |metadata| metadata.is_file());
+    let saved = if is_plain {
+        temporary::replace(path, &text, temporary::FOR_EVERYBODY)
+    } else {
+        fs_err::write(path, text)
+    };
+    saved.map_err(|source| failed(&source))
 }

@@ -15,7 +15,7 @@ use crate::names::EnvironmentName;
 /// Say who can open each encrypted file, who should, and who should no more
 ///
 /// Needs no key: whom a file is encrypted to stands in it. Exit code 5 says that files are to be brought in line by
-/// `lotse secrets rekey`.
+/// `lotse secrets rekey`, 7 that files are damaged, so that nobody can open them.
 #[derive(Debug, Args)]
 pub(super) struct DoctorArguments {
     /// Name of the environment: a directory under `environments/`
@@ -46,6 +46,8 @@ struct FileOutline {
     others: Vec<String>,
     /// What stands in it in plain text.
     open: Vec<String>,
+    /// Why nobody can open it; the lists above are empty then.
+    damage: Vec<String>,
 }
 
 pub(super) fn run(arguments: &DoctorArguments, workspace: &Workspace<'_>) -> Result<Exit, CommandError> {
@@ -61,7 +63,9 @@ pub(super) fn run(arguments: &DoctorArguments, workspace: &Workspace<'_>) -> Res
             .map(ToString::to_string)
             .collect(),
     };
-    let exit = if files.iter().all(|file| file.is_right() && file.open.is_empty()) {
+    let exit = if files.iter().any(|file| !file.damage.is_empty()) {
+        Exit::Checks
+    } else if files.iter().all(|file| file.is_right() && file.open.is_empty()) {
         Exit::Done
     } else {
         Exit::Pending
@@ -89,6 +93,7 @@ fn outline(file: &SealedFile, declarations: &Declarations) -> FileOutline {
         missing: names(&file.missing),
         others: others.collect(),
         open: file.open.clone(),
+        damage: file.damage.clone(),
     }
 }
 
@@ -107,6 +112,7 @@ fn text(findings: &Findings) -> String {
             ("missing", &file.missing),
             ("others", &file.others),
             ("plain", &file.open),
+            ("damaged", &file.damage),
         ] {
             if !names.is_empty() {
                 lines.push(format!("  {key:9}{}", names.join(", ")));
@@ -119,12 +125,29 @@ fn text(findings: &Findings) -> String {
             findings.without_key.join(", ")
         ));
     }
+    let is_whole = |file: &&FileOutline| file.damage.is_empty();
     let is_alone = |file: &FileOutline| file.opens.len() + file.missing.len() < 2;
-    if !findings.files.is_empty() && findings.files.iter().all(is_alone) {
+    let mut whole = findings.files.iter().filter(is_whole).peekable();
+    if whole.peek().is_some() && whole.all(is_alone) {
         lines.push(
             "nobody but the cluster opens them: name a team under `secrets.teams` whose members have `age` in people.yaml"
                 .to_owned(),
         );
+    }
+    let damaged: Vec<&str> = findings
+        .files
+        .iter()
+        .filter(|file| !is_whole(file))
+        .map(|file| file.path.as_str())
+        .collect();
+    if !damaged.is_empty() {
+        lines.push(format!(
+            "{} damaged, so that nobody can open {}: take {} from Git as before, `git log -- {}`",
+            plural(damaged.len(), "file"),
+            if damaged.len() == 1 { "it" } else { "them" },
+            if damaged.len() == 1 { "it" } else { "them" },
+            damaged.join(" ")
+        ));
     }
     let wrong = findings
         .files
@@ -132,6 +155,7 @@ fn text(findings: &Findings) -> String {
         .filter(|file| !file.missing.is_empty() || !file.others.is_empty());
     lines.push(match (findings.files.len(), wrong.count()) {
         (0, _) => format!("{} has no encrypted files", findings.environment),
+        (_, 0) if !damaged.is_empty() => return lines.join("\n") + "\n",
         (all, 0) => format!(
             "{}: those can open them who should, and nobody else",
             plural(all, "file")

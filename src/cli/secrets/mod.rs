@@ -45,6 +45,13 @@ enum SecretsCommand {
     Doctor(doctor::DoctorArguments),
 }
 
+impl SecretsArguments {
+    /// Whether the command has an editor to end when it is interrupted, and so does that itself.
+    pub(super) const fn ends_itself(&self) -> bool {
+        matches!(self.command, SecretsCommand::Edit(_))
+    }
+}
+
 /// Carries the command out.
 pub(super) async fn run(arguments: &SecretsArguments, settings: &Settings) -> Result<Exit, CommandError> {
     let workspace = Workspace::new(settings);
@@ -132,6 +139,12 @@ fn check_sealed(file: &Utf8Path, text: &str) -> Result<(), CommandError> {
     }
 }
 
+/// Nobody can open `file`, and nothing that is written can mend it.
+fn damaged(file: &Utf8Path, damage: &[String]) -> CommandError {
+    CommandError::new(Kind::Failed, format!("{file} is damaged: {}", damage.join(", ")))
+        .hint(format!("take it from Git as it was before: `git log -- {file}`"))
+}
+
 /// What sops said, with what to do about it.
 fn of_sops(error: &SopsError) -> CommandError {
     let told = CommandError::from_error(Kind::Failed, error);
@@ -140,6 +153,10 @@ fn of_sops(error: &SopsError) -> CommandError {
             "`lotse secrets doctor` says who can open it; SOPS_AGE_KEY_FILE names the file of your key, \
              ~/.config/sops/age/keys.txt where it is not set; `--cluster-key` takes the cluster's own, for those who may",
         ),
+        SopsError::Interrupted { .. } => CommandError {
+            kind: Kind::Interrupted,
+            ..told
+        },
         _ => told,
     }
 }

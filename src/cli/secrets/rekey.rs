@@ -5,7 +5,7 @@ use clap::Args;
 use super::super::workspace::{Workspace, plural};
 use super::super::{CommandError, Exit, Kind, Settings, files, ui};
 use super::doctor::name;
-use super::{Keys, check_sealed, no_secrets, of_sops, sealed};
+use super::{Keys, check_sealed, damaged, no_secrets, of_sops, sealed};
 use crate::age::Recipient;
 use crate::config::file::Replacement;
 use crate::names::EnvironmentName;
@@ -41,6 +41,9 @@ pub(super) async fn run(
     if wrong.is_empty() {
         ui::eprint("all files are encrypted as declared: nothing to do\n");
         return Ok(Exit::Done);
+    }
+    if let Some(file) = wrong.iter().find(|file| !file.damage.is_empty()) {
+        return Err(damaged(&file.path, &file.damage));
     }
     let sops = arguments.keys.sops(&loaded, settings).await?;
     for file in &wrong {

@@ -2,7 +2,7 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::config::{Declarations, Reader, environment_folders, readers, sealed};
+use crate::config::{Declarations, Reader, damage, environment_folders, readers, sealed};
 
 /// Larger files hold no secrets that somebody edits.
 const SIZE_LIMIT: u64 = 4 << 20;
@@ -20,12 +20,14 @@ pub(super) struct SealedFile {
     pub(super) others: Vec<String>,
     /// What stands in it in plain text.
     pub(super) open: Vec<String>,
+    /// Why nobody can open it.
+    pub(super) damage: Vec<String>,
 }
 
 impl SealedFile {
     /// Whether those can open it who should, and nobody else.
     pub(super) const fn is_right(&self) -> bool {
-        self.missing.is_empty() && self.others.is_empty()
+        self.missing.is_empty() && self.others.is_empty() && self.damage.is_empty()
     }
 }
 
@@ -44,6 +46,18 @@ pub(super) fn files(root: &Utf8Path, declarations: &Declarations) -> std::io::Re
     }
     texts.sort();
     let judged = texts.into_iter().filter_map(|(path, text)| {
+        let damage = damage(&path, &text);
+        if !damage.is_empty() {
+            // Nobody can open it, whoever is named in it.
+            return Some(SealedFile {
+                path,
+                opens: Vec::new(),
+                missing: Vec::new(),
+                others: Vec::new(),
+                open: Vec::new(),
+                damage,
+            });
+        }
         let found = sealed(&text)?;
         let is_own = path.starts_with(&folders[0]);
         let (opens, missing) = readers.iter().cloned().partition(|reader| {
@@ -64,6 +78,7 @@ pub(super) fn files(root: &Utf8Path, declarations: &Declarations) -> std::io::Re
             missing,
             others: others.collect(),
             open: found.open,
+            damage: Vec::new(),
         })
     });
     Ok(judged.collect())

@@ -7,18 +7,17 @@ use clap::Args;
 
 use super::super::workspace::Workspace;
 use super::super::{CommandError, Exit, Kind, Settings, ui};
-use super::{Keys, check_sealed, in_repository, no_secrets, of_sops, program};
+use super::{Keys, check_sealed, damaged, in_repository, no_secrets, of_sops, program};
 use crate::age::Recipient;
 use crate::config::file::{Creation, Replacement};
-use crate::config::{Loaded, readers, scalar, sealed};
+use crate::config::{Loaded, damage, readers, scalar, sealed};
 use crate::names::EnvironmentName;
 use crate::secret::Secret;
 use crate::surface::sops::Sops;
+use crate::temporary;
 
 /// Longer values belong into something else than a Secret (Kubernetes: at most 1 MiB per object, of which a third goes to Base64).
 const VALUE_LIMIT: u64 = 512 << 10;
-/// How sops writes a value.
-const ENCRYPTED: &str = "ENC[AES256_GCM";
 
 /// Give one key of an encrypted Secret a value, which is read from standard input
 ///
@@ -127,7 +126,7 @@ pub(super) async fn edit(
     };
     let copy = copy(workspace.root, &target.path, &begun)?;
     let copied = Utf8Path::from_path(copy.path()).unwrap_or(&target.path);
-    sops.edit(copied)
+    sops.edit(copied, &settings.interrupted)
         .await
         .map_err(|error| of_sops(&error.about(&target.path)))?;
     let after = fs_err::read_to_string(copied).map_err(|error| failed(&error))?;
@@ -236,19 +235,14 @@ fn text_of(root: &Utf8Path, target: &Target) -> Result<Option<String>, CommandEr
         Ok(_) => {}
     }
     let text = fs_err::read_to_string(full).map_err(|error| failed(&error))?;
+    let damage = damage(path, &text);
+    if !damage.is_empty() {
+        return Err(damaged(path, &damage));
+    }
     let Some(found) = sealed(&text) else {
-        let (message, hint) = if text.contains(ENCRYPTED) {
-            (
-                "is damaged: what sops needs to open it is not whole",
-                "take it from Git as it was before",
-            )
-        } else {
-            (
-                "is there and not encrypted",
-                "move it away and set its values one by one; change those that were committed",
-            )
-        };
-        return Err(CommandError::new(Kind::Failed, format!("{path} {message}")).hint(hint));
+        let message = format!("{path} is there and not encrypted");
+        return Err(CommandError::new(Kind::Failed, message)
+            .hint("move it away and set its values one by one; change those that were committed"));
     };
     let is_reader = |each: &String| target.recipients.iter().any(|reader| reader.as_str() == each);
     let strangers: Vec<String> = found
@@ -326,12 +320,10 @@ fn copy(root: &Utf8Path, path: &Utf8Path, text: &str) -> Result<tempfile::NamedT
     let full = root.join(path);
     let folder = full.parent().unwrap_or(root);
     let ending = format!(".{}", path.extension().unwrap_or("yaml"));
-    let copy = tempfile::Builder::new()
-        .prefix(".lotse-")
-        .suffix(&ending)
-        .tempfile_in(folder);
-    let mut copy = copy.map_err(|error| failed(&error))?;
-    std::io::Write::write_all(&mut copy, text.as_bytes()).map_err(|error| failed(&error))?;
+    temporary::sweep(folder);
+    let unwritten = |error: std::io::Error| failed(&temporary::unwritten(&full, &error));
+    let mut copy = temporary::file_in(folder, &ending, temporary::PRIVATE).map_err(unwritten)?;
+    std::io::Write::write_all(&mut copy, text.as_bytes()).map_err(unwritten)?;
     Ok(copy)
 }
 

@@ -6,6 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{DECLARATION_LIMIT, inside, read};
 use crate::diag::Diagnostic;
+use crate::temporary;
 
 /// A file that will be replaced as a whole: nobody ever sees half of it, and its mode stays.
 #[derive(Debug)]
@@ -28,9 +29,8 @@ impl Replacement {
         }
         let target = inside(root, path).map_err(|diagnostic| refused(&diagnostic))?;
         let folder = target.parent().unwrap_or(root);
-        let mut temporary = tempfile::Builder::new().prefix(".lotse-").tempfile_in(folder)?;
-        temporary.write_all(after.as_bytes())?;
-        temporary.as_file().sync_all()?;
+        let temporary =
+            written(folder, after).map_err(|error| temporary::unwritten(&root.join(path), &error))?;
         fs_err::set_permissions(temporary.path(), fs_err::metadata(&target)?.permissions())?;
         Ok(Self {
             temporary,
@@ -83,9 +83,7 @@ impl Creation {
         let target = root.join(path);
         let folder = target.parent().unwrap_or(root);
         fs_err::create_dir_all(folder)?;
-        let mut temporary = tempfile::Builder::new().prefix(".lotse-").tempfile_in(folder)?;
-        temporary.write_all(text.as_bytes())?;
-        temporary.as_file().sync_all()?;
+        let temporary = written(folder, text).map_err(|error| temporary::unwritten(&target, &error))?;
         for_everybody(temporary.path())?;
         match temporary.persist_noclobber(&target) {
             Ok(_) => Ok(Self::Created),
@@ -124,6 +122,15 @@ impl Creation {
             Err(unread) => Err(io::Error::other(unread.diagnostic.message)),
         }
     }
+}
+
+/// A file in `folder` with the content `text`, which has arrived on the disk.
+fn written(folder: &Utf8Path, text: &str) -> io::Result<tempfile::NamedTempFile> {
+    temporary::sweep(folder);
+    let mut file = temporary::file_in(folder, "", temporary::PRIVATE)?;
+    file.write_all(text.as_bytes())?;
+    file.as_file().sync_all()?;
+    Ok(file)
 }
 
 /// Temporary files are private; these are for everybody who can read the repository.

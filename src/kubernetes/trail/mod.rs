@@ -35,6 +35,12 @@ pub struct Trail {
     event: Option<String>,
 }
 
+/// Why an object is not ready, in its own words where it has some; `None` where it is.
+#[must_use]
+pub fn why_unready(object: &DynamicObject) -> Option<String> {
+    unready(object).map(|unready| unready.reason)
+}
+
 impl Trail {
     /// `object` is not ready for `reason`.
     #[must_use]

@@ -31,6 +31,7 @@ use crate::lab::component::{Acquired, Component};
 use crate::lab::control_plane::{self, ControlPlaneSpec, RunningControlPlane};
 use crate::lab::{LabContext, files, provider};
 use crate::report::Event;
+use crate::temporary;
 
 pub use cluster_stack_operator::release_directory;
 pub use error::LaunchError;
@@ -194,5 +195,5 @@ pub(in crate::lab) fn write_private(path: &Utf8Path, text: &str) -> Result<(), L
     if fs_err::read_to_string(path).is_ok_and(|there| there == text) {
         return Ok(());
     }
-    files::replace(path, text.as_bytes(), files::PRIVATE).map_err(LaunchError::File)
+    temporary::replace(path, text.as_bytes(), files::PRIVATE).map_err(LaunchError::File)
 }

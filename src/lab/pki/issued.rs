@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{Pair, PkiError, RENEW_DAYS, VALID_DAYS};
 use crate::lab::files;
 use crate::secret::Secret;
+use crate::temporary;
 
 /// A certificate with its key.
 #[derive(Clone, Debug)]
@@ -107,15 +108,15 @@ pub(super) fn write(
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
         _ => {}
     }
-    files::replace(&paths.key, pair.key.expose().as_bytes(), files::PRIVATE)?;
-    files::replace(&paths.certificate, pair.certificate.as_bytes(), files::PRIVATE)?;
+    temporary::replace(&paths.key, pair.key.expose().as_bytes(), files::PRIVATE)?;
+    temporary::replace(&paths.certificate, pair.certificate.as_bytes(), files::PRIVATE)?;
     let note = Note {
         subject: subject.clone(),
         issuer: issuer.to_owned(),
         renew_after: renewal(),
     };
     let note = serde_json::to_vec_pretty(&note).map_err(io::Error::other)?;
-    files::replace(&paths.note, &note, files::PRIVATE)?;
+    temporary::replace(&paths.note, &note, files::PRIVATE)?;
     Ok(Issued {
         certificate_pem: pair.certificate,
         key_pem: pair.key,

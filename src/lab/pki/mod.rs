@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 use self::issued::Subject;
 use super::files;
 use crate::secret::Secret;
+use crate::temporary;
 
 pub use issued::Issued;
 pub use kubeconfig::kubeconfig;
@@ -171,12 +172,12 @@ impl CertificateAuthority {
             if let Some(parent) = keys.private_path.parent() {
                 files::create_private_directory(parent)?;
             }
-            files::replace(
+            temporary::replace(
                 &keys.private_path,
                 pair.serialize_pem().as_bytes(),
                 files::PRIVATE,
             )?;
-            files::replace(
+            temporary::replace(
                 &keys.public_path,
                 pair.public_key_pem().as_bytes(),
                 files::PRIVATE,

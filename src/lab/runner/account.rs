@@ -11,6 +11,7 @@ use crate::config::yaml::{self, YamlError};
 use crate::kubernetes::KubernetesError;
 use crate::lab::files;
 use crate::secret::Secret;
+use crate::temporary;
 
 /// How long a token is asked to live, in seconds: a year, for nothing renews it while its process runs.
 const LIFETIME: i64 = 365 * 24 * 60 * 60;
@@ -34,8 +35,8 @@ impl Credentials {
     /// Writes both files, readable by their owner only. `administrator` says where the API server is.
     pub(super) fn write(&self, administrator: &Kubeconfig, token: &Secret) -> std::io::Result<()> {
         let text = self.text(administrator).map_err(std::io::Error::other)?;
-        files::replace(&self.token, token.expose().as_bytes(), files::PRIVATE)?;
-        files::replace(&self.kubeconfig, text.as_bytes(), files::PRIVATE)
+        temporary::replace(&self.token, token.expose().as_bytes(), files::PRIVATE)?;
+        temporary::replace(&self.kubeconfig, text.as_bytes(), files::PRIVATE)
     }
 
     fn text(&self, administrator: &Kubeconfig) -> Result<String, YamlError> {

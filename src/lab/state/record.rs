@@ -1,7 +1,7 @@
 //! `lab.json`: who a lab is, which ports it has and which processes run for it.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use camino::Utf8PathBuf;
@@ -13,6 +13,7 @@ use crate::lab::dns::NameServer;
 use crate::lab::files;
 use crate::lab::process::ProcessIdentity;
 use crate::names::LabName;
+use crate::temporary;
 
 /// Raised when the file changes so that an older program would misread it.
 const FORMAT: u32 = 1;
@@ -117,6 +118,14 @@ impl RecordFile {
         self.record.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Looks whether a change would find room.
+    pub(in crate::lab) fn check_room(&self) -> Result<(), StateError> {
+        let text = serde_json::to_vec_pretty(&self.current()).map_err(io::Error::other)?;
+        let folder = self.path.parent().unwrap_or(&self.path);
+        let probe = temporary::file_in(folder, "", files::PRIVATE).and_then(|mut file| file.write_all(&text));
+        Ok(probe.map_err(|error| temporary::unwritten(&self.path, &error))?)
+    }
+
     /// Changes the record and writes it. When it can't be written, it stays as it was.
     pub(in crate::lab) fn change<T>(
         &self,
@@ -127,7 +136,7 @@ impl RecordFile {
         let answer = change(&mut changed);
         env!("CARGO_PKG_VERSION").clone_into(&mut changed.lotse);
         let text = serde_json::to_vec_pretty(&changed).map_err(io::Error::other)?;
-        files::replace(&self.path, &text, files::PRIVATE)?;
+        temporary::replace(&self.path, &text, files::PRIVATE)?;
         *record = changed;
         Ok(answer)
     }

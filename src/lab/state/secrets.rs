@@ -10,6 +10,7 @@ use rand::distr::{Alphanumeric, SampleString};
 use super::{StateDirectory, StateError};
 use crate::lab::files;
 use crate::secret::Secret;
+use crate::temporary;
 
 /// 190 bits.
 const SECRET_LENGTH: usize = 32;
@@ -81,7 +82,7 @@ impl LabSecrets {
             .map(|(name, secret)| (name.as_str(), secret.expose()))
             .collect();
         let text = serde_json::to_vec_pretty(&exposed).map_err(io::Error::other)?;
-        files::replace(&self.path, &text, files::PRIVATE)?;
+        temporary::replace(&self.path, &text, files::PRIVATE)?;
         *secrets = changed;
         Ok(answer)
     }

@@ -87,8 +87,10 @@ impl Arrival<'_> {
 
     /// Starts the supervisor and waits until it answers.
     async fn start(&self) -> Result<Connection, LabError> {
-        let record =
-            RecordFile::open(self.directory, &self.options.name).map_err(|source| self.state(source))?;
+        let record = RecordFile::open(self.directory, &self.options.name);
+        let record = record.map_err(|source| self.state(source))?;
+        // Where the supervisor has no room for its state, it has none to say so either.
+        record.check_room().map_err(|source| self.state(source))?;
         let log = process::open_log(&self.directory.log(process::SUPERVISOR))
             .map_err(|source| self.state(source.into()))?;
         let begins_at = log.begins_at;

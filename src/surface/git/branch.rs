@@ -1,6 +1,8 @@
 //! The branch of the platform's repository: observe, apply, publish.
 
 use std::collections::BTreeMap;
+#[cfg(test)]
+use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use git2::Oid;
@@ -8,7 +10,7 @@ use git2::Oid;
 use super::cache::Edited;
 use super::files::DesiredFiles;
 use super::plan::{GitOperation, ObservedBranch, plan};
-use super::program::{Failure, Git};
+use super::program::{Failure, Git, SILENCE_LIMIT};
 use super::{CommitId, Forge, GitError, cache};
 use crate::plan::Plan;
 use crate::report::{self, Task};
@@ -67,8 +69,16 @@ impl Branch {
         let git = Git {
             directory: cache,
             credentials,
+            silence_limit: SILENCE_LIMIT,
         };
         Ok(Self { repository, git })
+    }
+
+    /// Waits so long, in whole seconds, for a server that is silent.
+    #[cfg(test)]
+    const fn with_silence_limit(mut self, limit: Duration) -> Self {
+        self.git.silence_limit = limit;
+        self
     }
 
     /// Reads the newest commit of the branch.

@@ -32,7 +32,9 @@ pub enum GitError {
         said: String,
     },
     /// The credentials are good but not for this.
-    #[error("{url} does not allow {action} with these credentials: grant them write access ({said})")]
+    #[error(
+        "{action} is not allowed with these credentials at {url}: give their user the right to it ({said})"
+    )]
     Forbidden {
         /// Which repository.
         url: String,
@@ -58,6 +60,27 @@ pub enum GitError {
         url: String,
         /// Which branch.
         branch: String,
+        /// What git said.
+        said: String,
+    },
+    /// A hook of the server does not take the commit.
+    #[error(
+        "a hook of the server declines what was pushed to the branch {branch} of {url}: mend what it says, or have it let \
+         this user push ({said})"
+    )]
+    Hook {
+        /// Which repository.
+        url: String,
+        /// Which branch.
+        branch: String,
+        /// What the hook and git said.
+        said: String,
+    },
+    /// The server answers that something is wrong with itself.
+    #[error("the server of {url} has a fault of its own: its log says which ({said})")]
+    Server {
+        /// Which repository.
+        url: String,
         /// What git said.
         said: String,
     },
@@ -158,7 +181,7 @@ impl GitError {
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         match self {
-            Self::Network { .. } | Self::Moved { .. } => true,
+            Self::Network { .. } | Self::Server { .. } | Self::Moved { .. } => true,
             Self::Forge(error) => error.is_transient(),
             _ => false,
         }
@@ -174,6 +197,8 @@ impl GitError {
             Fault::Forbidden => Self::Forbidden { url, action, said },
             Fault::NoSuchRepository => Self::NoSuchRepository { url, said },
             Fault::Protected => Self::Protected { url, branch, said },
+            Fault::Hook => Self::Hook { url, branch, said },
+            Fault::Server => Self::Server { url, said },
             Fault::Moved => Self::Moved { url, branch },
             Fault::Network => Self::Network { url, said },
             Fault::Other => Self::Git { action, said },
@@ -187,13 +212,15 @@ enum Fault {
     Forbidden,
     NoSuchRepository,
     Protected,
+    Hook,
     Moved,
+    Server,
     Network,
     Other,
 }
 
-/// First match wins: a protected branch is also "remote rejected", a failed login also "unable to access".
-const SIGNS: [(Fault, &[&str]); 6] = [
+/// First match wins: a protected branch is also one where a hook declines, a failed login also "unable to access".
+const SIGNS: [(Fault, &[&str]); 8] = [
     (
         Fault::Moved,
         &[
@@ -211,11 +238,11 @@ const SIGNS: [(Fault, &[&str]); 6] = [
             "protected branch",
             "GH006",
             "GH013",
-            "pre-receive hook declined",
             "not allowed to push code to protected",
             "not allowed to push to",
         ],
     ),
+    (Fault::Hook, &["hook declined"]),
     (
         Fault::Authentication,
         &[
@@ -240,8 +267,10 @@ const SIGNS: [(Fault, &[&str]); 6] = [
             "does not appear to be a git repository",
             "returned error: 404",
             "Cannot find repository",
+            "is this a git repository",
         ],
     ),
+    (Fault::Server, &["returned error: 5"]),
     (
         Fault::Network,
         &[
@@ -289,8 +318,16 @@ mod tests {
                 Fault::NoSuchRepository,
             ),
             (
-                "! [remote rejected] x -> main (pre-receive hook declined)",
+                "Gitea: Not allowed to push to protected branch main; ! [remote rejected] x -> main (pre-receive hook declined)",
                 Fault::Protected,
+            ),
+            (
+                "! [remote rejected] x -> main (update hook declined)",
+                Fault::Hook,
+            ),
+            (
+                "fatal: unable to access 'http://a/': The requested URL returned error: 502",
+                Fault::Server,
             ),
             ("! [rejected] x -> main (fetch first)", Fault::Moved),
             (

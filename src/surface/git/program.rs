@@ -5,6 +5,7 @@
 //! in an address or in a file.
 
 use std::process::Stdio;
+use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
@@ -25,6 +26,9 @@ const FOREIGN: [&str; 8] = [
     "GIT_ASKPASS",
     "SSH_ASKPASS",
 ];
+/// How long a server may be silent by HTTP. While a hook of it works it says that it lives, every five seconds
+/// (git-config, `receive.keepAlive`).
+pub(super) const SILENCE_LIMIT: Duration = Duration::from_secs(60);
 /// At most this much of git's words goes into an error.
 const SAID_LIMIT: usize = 600;
 
@@ -57,6 +61,8 @@ pub(super) struct Git {
     pub(super) directory: camino::Utf8PathBuf,
     /// User name and password, where they don't come from the user's own helpers or SSH.
     pub(super) credentials: Option<(String, Secret)>,
+    /// How long a server may be silent by HTTP, in whole seconds.
+    pub(super) silence_limit: Duration,
 }
 
 impl Git {
@@ -91,9 +97,12 @@ impl Git {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
+        // Otherwise git waits for ever.
+        let low_speed_time = format!("http.lowSpeedTime={}", self.silence_limit.as_secs());
         let mut command = Command::new("git");
         command
             .args(["-C", self.directory.as_str(), "--git-dir=."])
+            .args(["-c", "http.lowSpeedLimit=1", "-c", &low_speed_time])
             .args(arguments)
             .env("LC_ALL", "C")
             .env("GIT_TERMINAL_PROMPT", "0")
@@ -145,6 +154,7 @@ mod tests {
         let git = Git {
             directory: "/nowhere".into(),
             credentials: Some(("ada".into(), Secret::new("hunter2"))),
+            silence_limit: SILENCE_LIMIT,
         };
         assert_eq!(git.mask("bad hunter2!"), "bad ***!");
         let command = git.command(&["fetch"]);

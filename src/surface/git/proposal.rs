@@ -121,8 +121,11 @@ impl Branch {
                 Err(error) if error.is_transient() => proposal.task.waiting(error.to_string()),
                 Err(error) => return Err(error.into()),
             }
-            if self.head().await?.is_some_and(|head| head != base) {
-                return Ok(());
+            match self.head().await {
+                Ok(Some(head)) if head != base => return Ok(()),
+                Ok(_) => {}
+                Err(error) if error.is_transient() => proposal.task.waiting(error.to_string()),
+                Err(error) => return Err(error),
             }
             if Instant::now() > deadline {
                 return Err(GitError::Unmerged {

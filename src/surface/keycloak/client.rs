@@ -1,9 +1,9 @@
-//! Requests to Keycloak's administration interface: tokens, retries, pages. Knows nothing of what is in a realm.
+//! Requests to Keycloak's administration interface: tokens and pages. Knows nothing of what is in a realm.
 
 use std::time::{Duration, Instant};
 
-use reqwest::header::{LOCATION, RETRY_AFTER};
-use reqwest::{Certificate, Method, Response, StatusCode};
+use reqwest::header::LOCATION;
+use reqwest::{Certificate, Method, StatusCode};
 use serde_json::Value;
 use tokio::sync::Mutex;
 use url::Url;
@@ -11,6 +11,7 @@ use url::Url;
 use super::error::KeycloakError;
 use crate::report;
 use crate::secret::Secret;
+use crate::surface::patience::{Answer, Patience, Patient, Repeat};
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -20,16 +21,11 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const TOKEN_RESERVE: Duration = Duration::from_secs(10);
 /// Rows of one page.
 const PAGE: usize = 200;
-/// How often a request is sent at most.
-const ATTEMPTS: u32 = 5;
-/// The first pause between two attempts; it doubles each time.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// The longest pause, also when the server asks for more.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// A Keycloak server, as its administrator sees it.
 pub struct Admin {
     http: reqwest::Client,
+    patient: Patient,
     base: Url,
     user: String,
     password: Secret,
@@ -63,11 +59,19 @@ impl Admin {
         })?;
         Ok(Self {
             http,
+            patient: Patient::new(Patience::USUAL),
             base,
             user: user.to_owned(),
             password,
             token: Mutex::new(None),
         })
+    }
+
+    /// Waits so long for the server where it is busy or away.
+    #[cfg(test)]
+    pub(super) fn with_patience(mut self, patience: Patience) -> Self {
+        self.patient = Patient::new(patience);
+        self
     }
 
     /// Logs in and returns the server's version.
@@ -158,10 +162,7 @@ impl Admin {
         let answer = self
             .send(Method::POST, self.realms(path, &[]), Some(body))
             .await?;
-        let location = answer
-            .headers()
-            .get(LOCATION)
-            .and_then(|value| value.to_str().ok());
+        let location = answer.headers.get(LOCATION).and_then(|value| value.to_str().ok());
         Ok(location
             .and_then(|address| address.rsplit('/').next())
             .map(str::to_owned))
@@ -200,25 +201,22 @@ impl Admin {
     async fn json(&self, method: Method, url: Url, body: Option<&Value>) -> Result<Value, KeycloakError> {
         let request = described(&method, &url);
         let answer = self.send(method, url, body).await?;
-        answer
-            .json()
-            .await
-            .map_err(|error| KeycloakError::unreachable(request, &error))
+        parse(request, &answer)
     }
 
     /// Sends a request with a token. A token that was made before a realm has no rights in it, so a refusal is
     /// tried once more with a new one.
-    async fn send(&self, method: Method, url: Url, body: Option<&Value>) -> Result<Response, KeycloakError> {
+    async fn send(&self, method: Method, url: Url, body: Option<&Value>) -> Result<Answer, KeycloakError> {
         let request = described(&method, &url);
         if method != Method::GET {
             report::sends(&request);
         }
         let mut answer = self.send_with_token(&method, &url, body).await?;
-        if is_token_refused(answer.status()) {
+        if is_token_refused(answer.status) {
             *self.token.lock().await = None;
             answer = self.send_with_token(&method, &url, body).await?;
         }
-        let status = answer.status();
+        let status = answer.status;
         if status.is_success() {
             Ok(answer)
         } else if is_token_refused(status) {
@@ -231,7 +229,7 @@ impl Admin {
             Err(KeycloakError::Refused {
                 request,
                 status: status.as_u16(),
-                message: message(answer).await,
+                message: message(&answer),
             })
         }
     }
@@ -241,7 +239,7 @@ impl Admin {
         method: &Method,
         url: &Url,
         body: Option<&Value>,
-    ) -> Result<Response, KeycloakError> {
+    ) -> Result<Answer, KeycloakError> {
         let token = self.token().await?;
         let mut request = self
             .http
@@ -250,30 +248,23 @@ impl Admin {
         if let Some(body) = body {
             request = request.json(body);
         }
-        self.send_patiently(method, url, request).await
+        // A creation that was begun may be there already when it is sent again.
+        let repeat = if method == Method::POST {
+            Repeat::Unbegun
+        } else {
+            Repeat::Always
+        };
+        self.patiently(described(method, url), request, repeat).await
     }
 
-    /// Tries again while the server is busy or away, with growing pauses.
-    async fn send_patiently(
+    async fn patiently(
         &self,
-        method: &Method,
-        url: &Url,
+        described: String,
         request: reqwest::RequestBuilder,
-    ) -> Result<Response, KeycloakError> {
-        let described = described(method, url);
+        repeat: Repeat,
+    ) -> Result<Answer, KeycloakError> {
         tracing::debug!(request = described, "asking Keycloak");
-        let mut pause = FIRST_PAUSE;
-        for _ in 1..ATTEMPTS {
-            let Some(copy) = request.try_clone() else { break };
-            let answer = copy.send().await;
-            let Some(wanted_pause) = pause_before_retry(method, &answer, pause) else {
-                return answer.map_err(|error| KeycloakError::unreachable(described, &error));
-            };
-            tracing::debug!(request = described, pause = ?wanted_pause, "trying again");
-            tokio::time::sleep(wanted_pause).await;
-            pause *= 2;
-        }
-        let answer = request.send().await;
+        let answer = self.patient.send(request, &described, repeat).await;
         answer.map_err(|error| KeycloakError::unreachable(described, &error))
     }
 
@@ -297,23 +288,28 @@ impl Admin {
             ("password", self.password.expose()),
         ];
         let asked_at = Instant::now();
+        let described = described(&Method::POST, &url);
         // Asking for a token changes nothing, so it may be repeated like a GET.
-        let request = self.http.post(url.clone()).form(&form);
-        let answer = self.send_patiently(&Method::GET, &url, request).await?;
-        if !answer.status().is_success() {
+        let request = self.http.post(url).form(&form);
+        let answer = self.patiently(described.clone(), request, Repeat::Always).await?;
+        let status = answer.status;
+        if is_token_refused(status) || status == StatusCode::BAD_REQUEST {
             return Err(KeycloakError::Login {
                 address: self.base.to_string(),
                 user: self.user.clone(),
-                message: message(answer).await,
+                message: message(&answer),
             });
         }
-        let request = described(&Method::POST, &url);
-        let body: Value = answer
-            .json()
-            .await
-            .map_err(|error| KeycloakError::unreachable(request.clone(), &error))?;
+        if !status.is_success() {
+            return Err(KeycloakError::Refused {
+                request: described,
+                status: status.as_u16(),
+                message: message(&answer),
+            });
+        }
+        let body = parse(described.clone(), &answer)?;
         let value = body["access_token"].as_str().ok_or(KeycloakError::Answer {
-            request,
+            request: described,
             missing: "access_token",
         })?;
         let lifetime = Duration::from_secs(body["expires_in"].as_u64().unwrap_or(0));
@@ -349,39 +345,17 @@ const fn is_token_refused(status: StatusCode) -> bool {
     matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
 }
 
-/// How long to wait before sending the same request again; `None` when its answer is final. A creation is repeated
-/// only when the server says that it did not begin it.
-fn pause_before_retry(
-    method: &Method,
-    answer: &Result<Response, reqwest::Error>,
-    pause: Duration,
-) -> Option<Duration> {
-    let is_repeatable = method != Method::POST;
-    match answer {
-        Ok(answer) => {
-            let status = answer.status();
-            let is_turned_away =
-                status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE;
-            let asked = answer
-                .headers()
-                .get(RETRY_AFTER)
-                .and_then(|value| value.to_str().ok())
-                .and_then(|text| text.parse().ok())
-                .map(Duration::from_secs);
-            (is_turned_away || (is_repeatable && status.is_server_error()))
-                .then(|| asked.unwrap_or(pause).min(LONGEST_PAUSE))
-        }
-        Err(error) => {
-            let never_arrived = error.is_connect();
-            (never_arrived || is_repeatable).then_some(pause)
-        }
-    }
+/// The document in an answer; what is none comes of something else that answers in the server's place.
+fn parse(request: String, answer: &Answer) -> Result<Value, KeycloakError> {
+    serde_json::from_str(&answer.text).map_err(|_| KeycloakError::Answer {
+        request,
+        missing: "JSON in it; is there a Keycloak at this address?",
+    })
 }
 
 /// What a refusal says, in one line: Keycloak uses several fields for it.
-async fn message(answer: Response) -> String {
-    let text = answer.text().await.unwrap_or_default();
-    let body: Value = serde_json::from_str(&text).unwrap_or_default();
+fn message(answer: &Answer) -> String {
+    let body: Value = serde_json::from_str(&answer.text).unwrap_or_default();
     let said: Vec<&str> = ["error_description", "errorMessage", "error"]
         .iter()
         .filter_map(|field| body[*field].as_str())
@@ -396,46 +370,26 @@ async fn message(answer: Response) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
-
     use super::*;
+    use crate::surface::patience::played::{self, Act, Requests};
 
     const TOKEN: &str = r#"{"access_token":"t","expires_in":60}"#;
 
-    /// Serves one scripted answer per connection, and keeps the first line of each request.
-    async fn scripted(answers: Vec<(u16, &'static str)>) -> (Admin, Arc<Mutex<Vec<String>>>) {
-        let _installed = rustls::crypto::ring::default_provider().install_default();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let seen = Arc::clone(&requests);
-        tokio::spawn(async move {
-            for (status, body) in answers {
-                let (mut stream, _) = listener.accept().await.unwrap();
-                let mut request = vec![0; 8192];
-                let length = stream.read(&mut request).await.unwrap();
-                let text = String::from_utf8_lossy(&request[..length]).into_owned();
-                seen.lock().await.push(text.lines().next().unwrap().to_owned());
-                let answer = format!(
-                    "HTTP/1.1 {status} x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
-                    body.len()
-                );
-                stream.write_all(answer.as_bytes()).await.unwrap();
-                stream.shutdown().await.unwrap();
-            }
-        });
+    async fn scripted(answers: Vec<(u16, &'static str)>) -> (Admin, Requests) {
+        let acts = answers
+            .into_iter()
+            .map(|(status, body)| Act::say(status, body))
+            .collect();
+        let (address, requests) = played::scripted(acts).await;
         let admin = Admin::new(&address, "admin", Secret::new("pw"), None).unwrap();
-        (admin, requests)
+        (admin.with_patience(Patience::OF_TESTS), requests)
     }
 
     #[tokio::test]
     async fn test_a_busy_server_is_asked_again() {
         let (admin, requests) = scripted(vec![(200, TOKEN), (503, ""), (429, ""), (200, "[]")]).await;
         assert_eq!(admin.get(&["scs"], &[]).await.unwrap(), serde_json::json!([]));
-        assert_eq!(requests.lock().await.len(), 4);
+        assert_eq!(requests.lock().unwrap().len(), 4);
     }
 
     #[tokio::test]
@@ -443,7 +397,11 @@ mod tests {
         let script = vec![(200, TOKEN), (403, ""), (200, TOKEN), (200, "{}")];
         let (admin, requests) = scripted(script).await;
         admin.get(&["scs"], &[]).await.unwrap();
-        assert!(requests.lock().await[2].starts_with("POST /realms/master/"));
+        assert!(
+            requests.lock().unwrap()[2]
+                .line
+                .starts_with("POST /realms/master/")
+        );
 
         let (admin, _) = scripted(vec![(200, TOKEN), (401, ""), (200, TOKEN), (401, "")]).await;
         let error = admin.get(&["scs"], &[]).await.unwrap_err();
@@ -458,7 +416,7 @@ mod tests {
         let (admin, requests) = scripted(vec![(200, TOKEN), (500, r#"{"errorMessage":"broken"}"#)]).await;
         let error = admin.post(&["scs", "groups"], &Value::Null).await.unwrap_err();
         assert!(error.to_string().ends_with("with status 500: broken"), "{error}");
-        assert_eq!(requests.lock().await.len(), 2);
+        assert_eq!(requests.lock().unwrap().len(), 2);
     }
 
     #[tokio::test]
@@ -469,7 +427,7 @@ mod tests {
             admin.pages(&["scs", "groups"], &[]).await.unwrap().len(),
             PAGE + 1
         );
-        assert!(requests.lock().await[2].contains("first=200&max=200"));
+        assert!(requests.lock().unwrap()[2].line.contains("first=200&max=200"));
     }
 
     #[test]

@@ -15,6 +15,8 @@ mod plan;
 mod wanted;
 
 #[cfg(test)]
+mod faults_tests;
+#[cfg(test)]
 mod model;
 #[cfg(test)]
 mod plan_tests;

@@ -24,7 +24,7 @@ fn owner() -> EnvironmentName {
     EnvironmentName::new("lab").unwrap()
 }
 
-fn realm() -> Realm {
+pub(super) fn realm() -> Realm {
     Realm {
         name: "scs".into(),
         github: IdentityProvider {
@@ -98,7 +98,7 @@ fn wanted<'a>(realm: &'a Realm, owner: &'a EnvironmentName, provider_secret: &'a
     }
 }
 
-fn planned(realm: &Realm, observed: &ObservedRealm) -> Plan<KeycloakOperation> {
+pub(super) fn planned(realm: &Realm, observed: &ObservedRealm) -> Plan<KeycloakOperation> {
     plan_with(realm, "s3cret", observed, Prune::Keep).unwrap()
 }
 

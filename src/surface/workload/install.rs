@@ -1,13 +1,12 @@
 //! Installing Flux: definitions, components, sync objects; each only where Flux does not look after it already.
 
 use kube::api::DynamicObject;
-use serde_json::Value;
 
 use super::release::is_definition;
 use super::{FLUX_MANAGER, FLUX_NAMESPACE, FluxRelease, WorkloadError};
 use crate::desired::Manifest;
 use crate::kubernetes::{
-    ApplyOperation, Cluster, KubernetesError, Look, ObjectReference, Wait, Watched, condition, is_true,
+    ApplyOperation, Cluster, KubernetesError, Look, ObjectReference, Wait, Watched, is_true, why_unready,
 };
 use crate::plan::Plan;
 
@@ -133,67 +132,9 @@ async fn look_at_controllers(cluster: &Cluster, names: &[&str]) -> Result<Look<(
         let Some(deployment) = cluster.read(&reference).await? else {
             return Ok(Look::waiting(&reference, "is not there"));
         };
-        if let Some(reason) = unready(&deployment) {
+        if let Some(reason) = why_unready(&deployment) {
             return Ok(Look::waiting(&reference, reason));
         }
     }
     Ok(Look::Done(()))
-}
-
-/// Why a Deployment does not run as it says, if so.
-fn unready(deployment: &DynamicObject) -> Option<String> {
-    let number = |pointer: &str| {
-        deployment
-            .data
-            .pointer(pointer)
-            .and_then(Value::as_i64)
-            .unwrap_or(0)
-    };
-    let wanted = deployment
-        .data
-        .pointer("/spec/replicas")
-        .and_then(Value::as_i64)
-        .unwrap_or(1);
-    if number("/status/observedGeneration") < deployment.metadata.generation.unwrap_or(0) {
-        return Some("its newest version was not seen yet by the controller manager".to_owned());
-    }
-    let ready = number("/status/availableReplicas").min(number("/status/updatedReplicas"));
-    if ready >= wanted {
-        return None;
-    }
-    let explanation = condition(deployment, "Progressing")
-        .filter(|condition| !condition.is_true())
-        .map(|condition| format!(": {}", condition.explanation()));
-    Some(format!(
-        "{ready} of {wanted} replicas available{}",
-        explanation.unwrap_or_default()
-    ))
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn object(value: Value) -> DynamicObject {
-        serde_json::from_value(value).unwrap()
-    }
-
-    #[test]
-    fn test_deployment_is_ready_only_with_updated_replicas() {
-        let deployment = |generation: i64, updated: i64, available: i64| {
-            object(json!({
-                "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a", "generation": generation},
-                "spec": {"replicas": 1},
-                "status": {"observedGeneration": 1, "updatedReplicas": updated, "availableReplicas": available},
-            }))
-        };
-        assert_eq!(unready(&deployment(1, 1, 1)), None);
-        assert_eq!(
-            unready(&deployment(1, 0, 1)).unwrap(),
-            "0 of 1 replicas available"
-        );
-        assert!(unready(&deployment(2, 1, 1)).is_some());
-    }
 }

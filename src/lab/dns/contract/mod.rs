@@ -44,6 +44,7 @@ contract! {
     test_of_two_writers_at_once_one_wins,
     test_wrong_keys_are_told_apart,
     test_a_skewed_clock_is_rejected,
+    test_a_clock_that_is_off_is_told_with_the_amount,
     test_unsigned_updates_are_refused,
     test_wrong_zones_are_named,
     test_unmarked_records_are_adopted_only_when_allowed,
@@ -221,6 +222,47 @@ async fn test_a_skewed_clock_is_rejected(kind: Kind) {
     assert_eq!(code, ResponseCode::NotAuth);
     assert_eq!(error, Some(hickory_proto::rr::rdata::tsig::TsigError::BadTime));
     assert_eq!(backend.zone().serial().await.unwrap(), 1);
+}
+
+/// A client whose own clock is off is told by how much, whatever it wants to do, and nothing is written.
+async fn test_a_clock_that_is_off_is_told_with_the_amount(kind: Kind) {
+    let backend = Backend::start(kind).await;
+    let desired = [wildcard(&["127.0.0.20"])];
+    let plan = plan_for(&backend.zone(), &desired).await;
+    for (clock, off, direction) in [
+        ((|| now() - 5000) as fn() -> u64, 5000, "s behind"),
+        (|| now() + 5000, -5000, "s ahead"),
+    ] {
+        let zone = backend.zone().with_clock(clock);
+        for error in [
+            zone.check_writable().await.unwrap_err(),
+            zone.apply(&plan, Adoption::Refused).await.unwrap_err(),
+        ] {
+            let told = error.to_string();
+            let DnsError::ClockSkew { server, skew, .. } = error else {
+                panic!("{told}");
+            };
+            assert_eq!(server, backend.server());
+            assert!(told.ends_with(": set it (NTP)"), "{told}");
+            if matches!(kind, Kind::Own) {
+                // The library that signs its answers has no place for its time.
+                assert_eq!(skew, None);
+                continue;
+            }
+            // A second may pass between signing and looking.
+            assert!(skew.is_some_and(|skew| skew.abs_diff(off) <= 30), "{told}");
+            assert!(
+                told.contains(direction) && told.contains("set it (NTP)"),
+                "{told}"
+            );
+        }
+    }
+    assert_eq!(value_of(&backend.zone(), &desired[0]).await, None);
+}
+
+fn now() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.unwrap().as_secs()
 }
 
 async fn test_unsigned_updates_are_refused(kind: Kind) {

@@ -37,6 +37,8 @@ pub struct Rfc2136 {
     origin: Name,
     key: TsigKey,
     signer: TSigner,
+    /// Seconds since 1970, for signatures.
+    clock: fn() -> u64,
 }
 
 impl Rfc2136 {
@@ -61,6 +63,7 @@ impl Rfc2136 {
             origin,
             key,
             signer,
+            clock: now,
         })
     }
 
@@ -76,6 +79,13 @@ impl Rfc2136 {
     #[must_use]
     pub const fn with_patience(mut self, patience: Duration) -> Self {
         self.server.patience = patience;
+        self
+    }
+
+    /// Signs by this clock, which gives seconds since 1970.
+    #[cfg(test)]
+    pub(crate) const fn with_clock(mut self, clock: fn() -> u64) -> Self {
+        self.clock = clock;
         self
     }
 
@@ -199,9 +209,8 @@ impl Rfc2136 {
     /// Signs and sends an update by TCP, which loses neither it nor its answer without saying so. A success counts only
     /// when it is signed.
     async fn update(&self, action: &str, mut message: Message) -> Result<ResponseCode, DnsError> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let verifier = message
-            .finalize(&self.signer, now.as_secs())
+            .finalize(&self.signer, (self.clock)())
             .map_err(|source| self.server.malformed(action, source))?;
         let octets = message
             .to_vec()
@@ -296,6 +305,11 @@ impl DnsZone for Rfc2136 {
     async fn verify(&self, desired: &[RecordSet]) -> Result<Vec<Seen>, DnsError> {
         self.verify_everywhere(desired).await
     }
+}
+
+fn now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap_or_default().as_secs()
 }
 
 fn question(name: &Name, record_type: rr::RecordType) -> Message {

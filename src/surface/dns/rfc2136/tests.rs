@@ -5,7 +5,7 @@ use tokio::net::{TcpListener, UdpSocket};
 
 use super::*;
 
-fn zone(server: impl Into<String>) -> Rfc2136 {
+fn zone(server: &str) -> Rfc2136 {
     Rfc2136::new(
         server,
         DomainName::new("lab.test").unwrap(),
@@ -46,19 +46,80 @@ fn test_signature_errors_say_what_to_do() {
     insta::assert_snapshot!(text(TsigError::BadTime, theirs), @"the clock here and that of the name server ns.example:5353 are more than 300 s apart (here 3600 s behind): set it (NTP)");
 }
 
-#[tokio::test]
-async fn test_silence_is_a_timeout() {
-    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let error = zone(socket.local_addr().unwrap().to_string())
-        .serial()
-        .await
-        .unwrap_err();
+/// A name server that takes everything by UDP and TCP on one port and never answers; it lives as long as what is given.
+async fn silent() -> (String, UdpSocket, TcpListener) {
+    loop {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        // Somebody else may have the same port by UDP.
+        if let Ok(socket) = UdpSocket::bind(address).await {
+            return (address.to_string(), socket, listener);
+        }
+    }
+}
+
+fn assert_silence(error: &DnsError, address: &str) {
     assert!(matches!(error, DnsError::Timeout { .. }), "{error}");
     assert!(error.is_transient());
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let zone = zone(listener.local_addr().unwrap().to_string());
-    let error = zone.check_writable().await.unwrap_err();
-    assert!(matches!(error, DnsError::Timeout { .. }), "{error}");
+    let told = error.to_string();
+    let wanted = format!("no answer from the name server {address} within 0.09 s: is it running");
+    assert!(told.contains(&wanted), "{told}");
+}
+
+#[tokio::test]
+async fn test_silence_is_a_timeout_whatever_is_asked() {
+    let (address, _socket, _listener) = silent().await;
+    let zone = zone(&address);
+    let set = RecordSet {
+        name: "web.lab.test.".into(),
+        record_type: crate::desired::dns::RecordType::A,
+        ttl: 300,
+        records: vec!["127.0.0.20".into()],
+    };
+    let key = RecordKey::of(&set);
+    let change = |key: RecordKey, after| super::super::plan::SetChange {
+        key,
+        before: None,
+        after,
+    };
+    let mut plan = Plan::empty();
+    let operation = DnsOperation {
+        mark: change(mark_key(&key), None),
+        record: change(key.clone(), Some(set.clone())),
+    };
+    plan.push(Action::Create, "web", Vec::new(), operation);
+    assert_silence(&zone.serial().await.unwrap_err(), &address);
+    assert_silence(&zone.check_writable().await.unwrap_err(), &address);
+    assert_silence(&zone.observe(&[key]).await.unwrap_err(), &address);
+    assert_silence(&zone.apply(&plan, Adoption::Refused).await.unwrap_err(), &address);
+    let verifying = zone.clone().with_name_servers(vec![address.clone()]);
+    assert_silence(&verifying.verify(&[set]).await.unwrap_err(), &address);
+}
+
+/// Whoever begins an answer and does not end it is as silent as one that never began.
+#[tokio::test]
+async fn test_half_an_answer_is_a_timeout_and_a_cut_one_is_told() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    for is_cut in [false, true] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            assert!(stream.read(&mut [0; 512]).await.unwrap() > 0);
+            stream.write_all(&[0, 100, 1, 2, 3]).await.unwrap();
+            if !is_cut {
+                std::future::pending::<()>().await;
+            }
+        });
+        let error = zone(&address).check_writable().await.unwrap_err();
+        if is_cut {
+            assert!(matches!(error, DnsError::Connection { .. }), "{error}");
+            assert!(error.to_string().contains(&address), "{error}");
+        } else {
+            assert_silence(&error, &address);
+        }
+    }
 }
 
 #[tokio::test]
@@ -66,7 +127,7 @@ async fn test_closed_port_is_told() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     drop(listener);
-    let error = zone(address).check_writable().await.unwrap_err();
+    let error = zone(&address).check_writable().await.unwrap_err();
     assert!(matches!(error, DnsError::Connection { .. }), "{error}");
 }
 

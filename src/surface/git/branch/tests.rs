@@ -3,6 +3,7 @@
 use super::*;
 use crate::report::Silent;
 use crate::surface::git::{Content, DesiredFile};
+use crate::surface::patience::played::{Act, scripted};
 
 const OWNED: [&str; 1] = ["clusters"];
 
@@ -252,18 +253,129 @@ async fn test_faults_are_told_plainly() {
     assert!(Branch::new(with_password, forge.path("c")).is_err());
 }
 
-#[tokio::test]
-async fn test_hook_that_declines_is_a_protected_branch() {
-    let forge = Forge::new();
+/// Has the server run `script` before it takes a commit.
+fn add_hook(forge: &Forge, script: &str) {
     let hook = forge.path("platform.git/hooks/pre-receive");
     fs_err::create_dir_all(hook.parent().unwrap()).unwrap();
-    fs_err::write(&hook, "#!/bin/sh\nexit 1\n").unwrap();
+    fs_err::write(&hook, format!("#!/bin/sh\n{script}\n")).unwrap();
     let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     fs_err::set_permissions(&hook, executable).unwrap();
-    let error = publish(&forge.branch("cache"), &files(&[("clusters/a", "1")]))
+}
+
+#[tokio::test]
+async fn test_a_hook_that_declines_is_told_with_its_words() {
+    let forge = Forge::new();
+    add_hook(&forge, "echo 'sign what you push' >&2; exit 1");
+    let branch = forge.branch("cache");
+    let error = publish(&branch, &files(&[("clusters/a", "1")]))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, GitError::Hook { .. }), "{error}");
+    assert!(!error.is_transient());
+    let told = error.to_string();
+    assert!(told.contains("the branch main of file://"), "{told}");
+    assert!(told.contains("(sign what you push; "), "{told}");
+    add_hook(
+        &forge,
+        "echo 'Not allowed to push to protected branch main' >&2; exit 1",
+    );
+    let error = publish(&branch, &files(&[("clusters/a", "1")]))
         .await
         .unwrap_err();
     assert!(matches!(error, GitError::Protected { .. }), "{error}");
+}
+
+/// Somebody's push is taken by the server while ours is under way.
+const OVERTAKEN: &str = "unset GIT_QUARANTINE_PATH GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES
+export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b
+git update-ref refs/heads/main $(git commit-tree -m theirs -p main main^{tree})";
+
+#[tokio::test]
+async fn test_a_push_that_is_overtaken_at_the_server_is_made_again() {
+    let forge = Forge::new();
+    let branch = forge.branch("cache");
+    publish(&branch, &files(&[("clusters/a", "1")])).await.unwrap();
+    let flag = forge.path("overtaken");
+    add_hook(
+        &forge,
+        &format!("test -e {flag} && exit 0; touch {flag}\n{OVERTAKEN}"),
+    );
+    let published = publish(&branch, &files(&[("clusters/a", "2")])).await.unwrap();
+    assert_eq!(forge.content("clusters/a").as_deref(), Some("2"));
+    let server = forge.server();
+    let parent = server.find_commit(published.commit.0).unwrap().parent(0).unwrap();
+    assert_eq!(parent.message().unwrap().trim(), "theirs");
+
+    add_hook(&forge, OVERTAKEN);
+    let error = publish(&branch, &files(&[("clusters/a", "3")]))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, GitError::Moved { .. }), "{error}");
+    assert_eq!(forge.content("clusters/a").as_deref(), Some("2"));
+}
+
+/// The address of a repository whose server plays `act` again and again, and its branch by somebody with a password.
+async fn played(forge: &Forge, act: Act) -> (String, Branch) {
+    let (address, _) = scripted(vec![act]).await;
+    let url = format!("{address}/lotse/platform.git");
+    let repository = Repository {
+        url: url.clone(),
+        branch: "main".into(),
+        username: "ada".into(),
+        password: Secret::new("hunter2"),
+    };
+    let branch = Branch::new(repository, forge.path("cache")).unwrap();
+    (url, branch.with_silence_limit(Duration::from_secs(1)))
+}
+
+#[tokio::test]
+async fn test_each_refusal_of_a_server_is_told_with_what_to_do() {
+    let forge = Forge::new();
+    let login = "www-authenticate: Basic realm=\"a\"\r\n";
+    for (act, parts, is_transient) in [
+        (
+            Act::Say(401, login, String::new()),
+            [
+                "does not accept these credentials",
+                "check user name and password or token",
+            ],
+            false,
+        ),
+        (
+            Act::say(403, ""),
+            [
+                "is not allowed with these credentials",
+                "give their user the right to it",
+            ],
+            false,
+        ),
+        (
+            Act::say(404, ""),
+            ["there is no repository at", "may not see it"],
+            false,
+        ),
+        (
+            Act::say(200, "<html>\n<body>It works!</body>\n</html>\n"),
+            ["there is no repository at", "may not see it"],
+            false,
+        ),
+        (
+            Act::say(500, ""),
+            ["has a fault of its own: its log says which", "500"],
+            true,
+        ),
+        (Act::Hang, ["can't be reached", "Empty reply"], true),
+        (Act::Wait, ["can't be reached", "too slow"], true),
+    ] {
+        let (url, branch) = played(&forge, act.clone()).await;
+        let error = branch.observe().await.unwrap_err();
+        let told = error.to_string();
+        let wanted = parts.iter().copied().chain([url.as_str()]);
+        let missing: Vec<&str> = wanted.filter(|part| !told.contains(part)).collect();
+        assert!(missing.is_empty(), "{act:?}: {missing:?} in {told}");
+        assert_eq!(error.is_transient(), is_transient, "{told}");
+        assert!(!told.contains("hunter2"), "{told}");
+    }
 }
 
 /// A program in place of gpg that says that it has signed: who the key belongs to is git's and the user's affair.

@@ -1,5 +1,6 @@
 //! The client of a forge's API.
 
+use std::fmt;
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
@@ -11,6 +12,7 @@ use crate::causes;
 use crate::report;
 use crate::secret::Secret;
 use crate::surface::git::{GitError, Repository};
+use crate::surface::patience::{Answer, Patience, Patient, Repeat};
 
 /// How long one request may take.
 const REQUEST_LIMIT: Duration = Duration::from_secs(30);
@@ -28,6 +30,27 @@ pub enum ForgeError {
         request: String,
         /// Why, in plain words.
         reason: String,
+    },
+    /// The credentials are not good, or no more.
+    #[error(
+        "the forge does not accept the credentials for {request}: check git.username and git.password, whose token may \
+         have run out ({message})"
+    )]
+    Authentication {
+        /// Method and address.
+        request: String,
+        /// What it said.
+        message: String,
+    },
+    /// It was asked too often.
+    #[error("the forge wants to be left alone{} and refused {request}: {message}", Span(*.wait))]
+    Busy {
+        /// Method and address.
+        request: String,
+        /// For how long, where it says so.
+        wait: Option<Duration>,
+        /// What it said.
+        message: String,
     },
     /// A refusal.
     #[error("the forge refused {request} with status {status}: {message}")]
@@ -52,9 +75,21 @@ impl ForgeError {
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable { .. } => true,
-            Self::Refused { status, .. } => *status == 429 || *status >= 500,
-            Self::Answer { .. } => false,
+            Self::Unreachable { .. } | Self::Busy { .. } => true,
+            Self::Refused { status, .. } => *status >= 500,
+            Self::Answer { .. } | Self::Authentication { .. } => false,
+        }
+    }
+}
+
+/// For how long, in words, where that is known.
+struct Span(Option<Duration>);
+
+impl fmt::Display for Span {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => Ok(()),
+            Some(time) => write!(formatter, " for {} s", time.as_secs()),
         }
     }
 }
@@ -64,6 +99,7 @@ impl ForgeError {
 pub struct Forge {
     place: Place,
     http: reqwest::Client,
+    patient: Patient,
     username: String,
     password: Secret,
 }
@@ -87,9 +123,17 @@ impl Forge {
         Ok(Self {
             place: Place::of(&repository.url)?,
             http,
+            patient: Patient::new(Patience::USUAL),
             username: repository.username.clone(),
             password: repository.password.clone(),
         })
+    }
+
+    /// Waits so long for the forge where it is busy or away.
+    #[cfg(test)]
+    fn with_patience(mut self, patience: Patience) -> Self {
+        self.patient = Patient::new(patience);
+        self
     }
 
     /// Whether the credentials may push to the repository at all; `None` where the forge does not say.
@@ -222,34 +266,156 @@ impl Forge {
         if method != Method::GET {
             report::sends(&request);
         }
-        let unreachable = |error: reqwest::Error| ForgeError::Unreachable {
-            request: request.clone(),
-            reason: causes::of_connection(&error.without_url()),
-        };
         let mut sent = self.http.request(method.clone(), self.url(path, query));
         sent = self.place.kind.authorise(sent, &self.username, &self.password);
         if let Some(body) = body {
             sent = sent.json(body);
         }
-        let answer = sent.send().await.map_err(unreachable)?;
-        let status = answer.status();
-        let text = answer.text().await.map_err(unreachable)?;
-        if !status.is_success() {
-            return Err(refused(request, status, &text));
+        // A request that was opened may be there already when it is sent again.
+        let repeat = if method == Method::POST {
+            Repeat::Unbegun
+        } else {
+            Repeat::Always
+        };
+        let answer = self.patient.send(sent, &request, repeat).await;
+        let answer = answer.map_err(|error| ForgeError::Unreachable {
+            request: request.clone(),
+            reason: causes::of_connection(&error.without_url()),
+        })?;
+        if !answer.status.is_success() {
+            return Err(refused(request, &answer));
         }
-        if status == StatusCode::NO_CONTENT {
+        if answer.status == StatusCode::NO_CONTENT {
             return Ok(Value::Null);
         }
-        serde_json::from_str(&text).map_err(|_| self.unreadable(&method, path))
+        serde_json::from_str(&answer.text).map_err(|_| self.unreadable(&method, path))
     }
 }
 
-fn refused(request: String, status: StatusCode, text: &str) -> ForgeError {
-    let told = serde_json::from_str::<Value>(text).unwrap_or_default();
-    let reason = status.canonical_reason().unwrap_or_default();
-    ForgeError::Refused {
-        request,
-        status: status.as_u16(),
-        message: told["message"].as_str().unwrap_or(reason).to_owned(),
+fn refused(request: String, answer: &Answer) -> ForgeError {
+    let told = serde_json::from_str::<Value>(&answer.text).unwrap_or_default();
+    let reason = answer.status.canonical_reason().unwrap_or_default();
+    let message = told["message"].as_str().unwrap_or(reason).to_owned();
+    match (answer.status, answer.wait()) {
+        (StatusCode::UNAUTHORIZED, _) => ForgeError::Authentication { request, message },
+        (StatusCode::TOO_MANY_REQUESTS, wait) | (StatusCode::FORBIDDEN, wait @ Some(_)) => ForgeError::Busy {
+            request,
+            wait,
+            message,
+        },
+        (status, _) => ForgeError::Refused {
+            request,
+            status: status.as_u16(),
+            message,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::surface::patience::played::{Act, Requests, scripted};
+
+    const OPEN: &str =
+        r#"{"number": 3, "html_url": "http://forge/3", "state": "open", "title": "a", "body": "b"}"#;
+    const MERGED: &str = r#"{"number": 3, "html_url": "http://forge/3", "state": "closed", "merged": true}"#;
+
+    /// A forge that plays `acts`, the last of them again and again.
+    async fn played(acts: Vec<Act>) -> (Forge, Requests) {
+        let (address, requests) = scripted(acts).await;
+        let repository = Repository {
+            url: format!("{address}/lotse/platform.git"),
+            branch: "main".into(),
+            username: "ada".into(),
+            password: Secret::new("hunter2"),
+        };
+        let forge = Forge::of(&repository).unwrap();
+        (forge.with_patience(Patience::OF_TESTS), requests)
+    }
+
+    fn open() -> PullRequest {
+        pull_request(&serde_json::from_str(OPEN).unwrap()).unwrap()
+    }
+
+    fn refusal(status: u16) -> Act {
+        Act::say(status, r#"{"message": "no such luck"}"#)
+    }
+
+    #[tokio::test]
+    async fn test_a_forge_that_is_busy_for_a_while_is_asked_again() {
+        let acts = vec![
+            Act::Say(429, "retry-after: 1\r\n", String::new()),
+            Act::say(502, ""),
+            Act::Cut,
+            Act::say(200, MERGED),
+        ];
+        let (forge, requests) = played(acts).await;
+        assert_eq!(forge.state(&open()).await.unwrap(), PullRequestState::Merged);
+        assert_eq!(requests.lock().unwrap().len(), 4);
+    }
+
+    #[tokio::test]
+    async fn test_a_request_is_never_opened_twice() {
+        let (forge, requests) = played(vec![Act::say(500, ""), Act::say(201, OPEN)]).await;
+        let error = forge.request("lotse/lab", "main", "a", "b").await.unwrap_err();
+        assert!(error.is_transient(), "{error}");
+        assert_eq!(requests.lock().unwrap().len(), 1);
+        let (forge, requests) = played(vec![Act::say(503, ""), Act::say(201, OPEN)]).await;
+        let made = forge.request("lotse/lab", "main", "a", "b").await.unwrap();
+        assert_eq!(made, open());
+        assert_eq!(requests.lock().unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn test_a_token_that_runs_out_is_told_at_once() {
+        let (forge, requests) = played(vec![Act::say(200, OPEN), refusal(401)]).await;
+        assert_eq!(forge.state(&open()).await.unwrap(), PullRequestState::Open);
+        let error = forge.state(&open()).await.unwrap_err();
+        assert!(matches!(error, ForgeError::Authentication { .. }), "{error}");
+        assert!(!error.is_transient());
+        let told = error.to_string();
+        assert!(
+            told.ends_with("whose token may have run out (no such luck)"),
+            "{told}"
+        );
+        assert!(!told.contains("hunter2"), "{told}");
+        assert_eq!(requests.lock().unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn test_a_forge_that_was_asked_too_often_says_for_how_long() {
+        let body = r#"{"message": "secondary rate limit"}"#;
+        let act = Act::Say(403, "retry-after: 3600\r\n", body.to_owned());
+        let (forge, requests) = played(vec![act]).await;
+        let error = forge.may_push().await.unwrap_err();
+        assert!(error.is_transient());
+        let told = error.to_string();
+        assert!(
+            told.starts_with("the forge wants to be left alone for 3600 s and refused GET http://"),
+            "{told}"
+        );
+        assert!(told.ends_with(": secondary rate limit"), "{told}");
+        assert_eq!(requests.lock().unwrap().len(), 1);
+
+        let (forge, _) = played(vec![refusal(429)]).await;
+        let error = forge.may_push().await.unwrap_err();
+        assert!(matches!(error, ForgeError::Busy { wait: None, .. }), "{error}");
+        let (forge, requests) = played(vec![refusal(403)]).await;
+        let error = forge.may_push().await.unwrap_err();
+        assert!(
+            matches!(error, ForgeError::Refused { status: 403, .. }),
+            "{error}"
+        );
+        assert_eq!(requests.lock().unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn test_what_is_no_forge_is_told() {
+        let (forge, _) = played(vec![Act::say(200, "<html>It works!</html>")]).await;
+        let error = forge.may_push().await.unwrap_err();
+        assert!(matches!(error, ForgeError::Answer { .. }), "{error}");
+        let (forge, _) = played(vec![Act::Hang]).await;
+        let error = forge.may_push().await.unwrap_err();
+        assert!(matches!(error, ForgeError::Unreachable { .. }), "{error}");
     }
 }
