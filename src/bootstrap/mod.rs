@@ -4,6 +4,7 @@
 //! there. What was done is read from the systems themselves, so a bring-up that was killed goes on when it is
 //! started again, from any computer. Nothing here knows whether it talks to a lab.
 
+pub mod access;
 mod cluster;
 mod drift;
 mod error;

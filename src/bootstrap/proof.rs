@@ -8,6 +8,7 @@ use jiff::civil::Date;
 use super::cluster::Workload;
 use super::{Bootstrap, Stage, StageError};
 use crate::config::{Declarations, Subject};
+use crate::desired::OIDC_PREFIX;
 use crate::kubernetes::Cluster;
 use crate::names::{AppName, Login};
 use crate::report::{Reporter, Task};
@@ -15,6 +16,10 @@ use crate::surface::workload::{self, Identity};
 
 /// Between two questions whether the API server accepts a token.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
+
+/// So long an API server may go by an earlier configuration of its authentication: it looks once a minute, and asks new
+/// issuers before it takes them up.
+const TAKEN_UP_WITHIN: Duration = Duration::from_secs(120);
 
 /// One thing the API server is asked in the name of a person.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,7 +32,7 @@ struct Question {
 
 /// A request that tells roles apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Probe {
+pub(super) enum Probe {
     /// Needs `view`.
     ReadPods,
     /// Needs `edit`.
@@ -44,6 +49,21 @@ impl Probe {
         (Self::CreateDeployments, "edit"),
         (Self::CreateRoleBindings, "admin"),
     ];
+
+    /// The one that the role just allows; nothing for a role that only the environment knows.
+    pub(super) fn of_role(role: &str) -> Option<Self> {
+        rank(role).map(|place| Self::ALL[place].0)
+    }
+
+    pub(super) fn question(self, namespace: &str) -> workload::Question {
+        let (verb, group, resource) = self.request();
+        workload::Question {
+            verb: verb.to_owned(),
+            group: group.to_owned(),
+            resource: resource.to_owned(),
+            namespace: Some(namespace.to_owned()),
+        }
+    }
 
     const fn request(self) -> (&'static str, &'static str, &'static str) {
         match self {
@@ -82,12 +102,13 @@ pub(super) async fn prove(
             })?;
         let cluster =
             Cluster::as_bearer(workload.kubeconfig.expose(), "the cluster's kubeconfig", &token).await?;
-        let identity = accepted(&cluster, person, bootstrap.limits.of_stage(Stage::Proof), &task).await?;
-        let expected = format!("{}{}", crate::desired::OIDC_PREFIX, person.folded());
-        if identity.username != expected {
+        let limit = bootstrap.limits.of_stage(Stage::Proof);
+        let expected = expected(bootstrap, person);
+        let identity = recognised(&cluster, (person, &expected), limit, &task).await?;
+        if identity.username != expected.username {
             wrong.push(format!(
-                "the API server takes {person} for `{}`, not `{expected}`",
-                identity.username
+                "the API server takes {person} for `{}`, not `{}`",
+                identity.username, expected.username
             ));
         }
         for question in questions.iter().filter(|question| question.person == **person) {
@@ -108,9 +129,48 @@ pub(super) async fn prove(
     Ok(Vec::new())
 }
 
+/// As whom the API server should know a person.
+fn expected(bootstrap: &Bootstrap<'_>, person: &Login) -> Identity {
+    let members = bootstrap.desired.realm.members.iter();
+    let groups = members
+        .filter(|member| member.login.to_lowercase() == person.folded())
+        .flat_map(|member| &member.groups);
+    Identity {
+        username: format!("{OIDC_PREFIX}{}", person.folded()),
+        groups: groups.map(|group| format!("{OIDC_PREFIX}{group}")).collect(),
+    }
+}
+
+/// As whom the API server knows the bearer, once that is as expected or could be by now: it reads a new configuration
+/// within a minute, and goes by the one before until then.
+async fn recognised(
+    cluster: &Cluster,
+    (person, expected): (&Login, &Identity),
+    limit: Duration,
+    task: &Task<'_>,
+) -> Result<Identity, StageError> {
+    let deadline = Instant::now() + limit.min(TAKEN_UP_WITHIN);
+    loop {
+        let identity = accepted(cluster, person, limit, task).await?;
+        let is_expected = identity.username == expected.username
+            && expected
+                .groups
+                .iter()
+                .all(|group| identity.groups.contains(group));
+        if is_expected || Instant::now() > deadline {
+            return Ok(identity);
+        }
+        task.waiting(format!(
+            "the API server knows {person} as {}, with other groups than declared",
+            identity.username
+        ));
+        tokio::time::sleep(ASK_AGAIN).await;
+    }
+}
+
 /// As whom the API server knows the bearer. It takes up an issuer only some seconds after the issuer is there, and
 /// refuses its tokens until then.
-async fn accepted(
+pub(super) async fn accepted(
     cluster: &Cluster,
     person: &Login,
     limit: Duration,
@@ -129,13 +189,7 @@ async fn accepted(
 
 impl Question {
     fn request(&self) -> workload::Question {
-        let (verb, group, resource) = self.probe.request();
-        workload::Question {
-            verb: verb.to_owned(),
-            group: group.to_owned(),
-            resource: resource.to_owned(),
-            namespace: Some(self.namespace.to_string()),
-        }
+        self.probe.question(self.namespace.as_str())
     }
 
     fn contradiction(&self) -> String {

@@ -1,5 +1,6 @@
 //! The terminal: arguments, settings, one file per command, and how things are shown.
 
+mod access;
 mod app;
 mod apply;
 mod bootstrap;
@@ -69,6 +70,7 @@ enum Command {
     Preflight(preflight::PreflightArguments),
     Plan(plan::PlanArguments),
     Apply(apply::ApplyArguments),
+    Access(access::AccessArguments),
     App(app::AppArguments),
     People(people::PeopleArguments),
     Secrets(secrets::SecretsArguments),
@@ -175,6 +177,7 @@ async fn run(command: Command, settings: &Settings) -> Result<Exit, CommandError
         Command::Preflight(arguments) => preflight::run(&arguments, settings).await,
         Command::Plan(arguments) => plan::run(&arguments, settings).await,
         Command::Apply(arguments) => apply::run(&arguments, settings).await,
+        Command::Access(arguments) => access::run(&arguments, settings).await,
         Command::Check(arguments) => match check::run(&arguments, &workspace, &mut out, &mut err) {
             Err(CheckError::Environments(error)) => Err(error::of_environments(&error)),
             Err(CheckError::Output(error)) => written(Err(error)),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::civil::Date;
 
 use super::network::Network;
+use super::people::People;
 use super::source::Source;
 use crate::names::{AppName, HostLabel, Login, TeamName};
 
@@ -79,6 +80,19 @@ pub enum Subject {
     Team(TeamName),
     /// One person.
     Person(Login),
+}
+
+impl Subject {
+    /// Whether `login` is one of those that are meant.
+    #[must_use]
+    pub fn includes(&self, login: &Login, people: &People) -> bool {
+        match self {
+            Self::Team(team) => people
+                .team(team)
+                .is_some_and(|team| team.everybody().contains(&login.folded())),
+            Self::Person(person) => person.folded() == login.folded(),
+        }
+    }
 }
 
 /// One confidential OIDC client.

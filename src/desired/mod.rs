@@ -22,6 +22,7 @@ use serde_json::{Map, Value};
 pub use flux::{DECRYPTION_SECRET, FLUX_NAMESPACE, SYNC_FILE};
 pub use gateway::{AddressOf, GATEWAY_NAMESPACE, GATEWAY_SERVICE};
 pub use manifest::Manifest;
+pub use realm::group_name;
 
 use crate::config::{App, Declarations, Environment};
 use crate::names::{AppName, DomainName, EnvironmentName};

@@ -9,7 +9,8 @@ use crate::names::{Login, TeamName};
 const KUBELOGIN_ADDRESSES: [&str; 2] = ["http://localhost:18000", "http://localhost:8000"];
 
 /// Name of a team's group: `<organisation>:<team>`, as Dex names GitHub teams.
-pub(super) fn group_name(organisation: &Login, team: &TeamName) -> String {
+#[must_use]
+pub fn group_name(organisation: &Login, team: &TeamName) -> String {
     format!("{organisation}:{team}")
 }
 

@@ -19,6 +19,7 @@ mod drift;
 mod explanations;
 mod faults;
 mod gateways;
+mod hops;
 mod issuers;
 mod kills;
 mod kit;
@@ -119,7 +120,7 @@ const LOOKING: [(&str, LabTest); 18] = [
 ];
 
 /// What changes something in the lab and puts it back.
-const CHANGING: [(&str, LabTest); 43] = [
+const CHANGING: [(&str, LabTest); 45] = [
     (
         "a_second_run_has_nothing_to_do",
         realms::a_second_run_has_nothing_to_do,
@@ -177,6 +178,14 @@ const CHANGING: [(&str, LabTest); 43] = [
     (
         "two_issuers_are_accepted_at_once",
         issuers::two_issuers_are_accepted_at_once,
+    ),
+    (
+        "each_hop_of_access_is_named_when_it_breaks",
+        hops::each_hop_of_access_is_named_when_it_breaks,
+    ),
+    (
+        "what_git_alone_says_about_access",
+        hops::what_git_alone_says_about_access,
     ),
     (
         "every_check_holds_in_a_lab",

@@ -209,6 +209,7 @@ fn test_what_is_not_declared_is_as_the_class_has_it() {
     let loaded = config::load(root, &name, date(2026, 11, 1)).unwrap();
     let environment = &loaded.declarations.environment;
     let names = [
+        "CLOUDS_YAML",
         "GIT_URL",
         "GIT_USERNAME",
         "GIT_TOKEN",

@@ -12,6 +12,7 @@ mod mark;
 mod object;
 mod observe;
 mod plan;
+mod standing;
 mod wanted;
 
 #[cfg(test)]
@@ -33,6 +34,7 @@ pub use mark::{FINGERPRINT, Fingerprint, MEMBERS, OWNER};
 pub use object::{KeycloakOperation, Object, Relation};
 pub use observe::{ObservedRealm, observe};
 pub use plan::{Prune, plan, strangers};
+pub use standing::{Standing, example_token, standing};
 pub use wanted::{GROUPS_SCOPE, ROLES_CLAIM, Wanted};
 
 use crate::plan::Plan;

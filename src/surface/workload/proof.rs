@@ -2,7 +2,8 @@
 
 use k8s_openapi::api::authentication::v1::{SelfSubjectReview, SelfSubjectReviewStatus};
 use k8s_openapi::api::authorization::v1::{
-    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec, SubjectAccessReview,
+    SubjectAccessReviewSpec,
 };
 use kube::api::{Api, PostParams};
 
@@ -22,6 +23,18 @@ pub struct Question {
     pub namespace: Option<String>,
 }
 
+impl Question {
+    fn attributes(&self) -> ResourceAttributes {
+        ResourceAttributes {
+            verb: Some(self.verb.clone()),
+            group: Some(self.group.clone()),
+            resource: Some(self.resource.clone()),
+            namespace: self.namespace.clone(),
+            ..ResourceAttributes::default()
+        }
+    }
+}
+
 /// As whom the cluster knows the bearer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
@@ -36,13 +49,7 @@ pub struct Identity {
 pub async fn can(cluster: &Cluster, person: &str, question: &Question) -> Result<bool, WorkloadError> {
     let review = SelfSubjectAccessReview {
         spec: SelfSubjectAccessReviewSpec {
-            resource_attributes: Some(ResourceAttributes {
-                verb: Some(question.verb.clone()),
-                group: Some(question.group.clone()),
-                resource: Some(question.resource.clone()),
-                namespace: question.namespace.clone(),
-                ..ResourceAttributes::default()
-            }),
+            resource_attributes: Some(question.attributes()),
             ..SelfSubjectAccessReviewSpec::default()
         },
         ..SelfSubjectAccessReview::default()
@@ -52,6 +59,23 @@ pub async fn can(cluster: &Cluster, person: &str, question: &Question) -> Result
         .create(&PostParams::default(), &review)
         .await
         .map_err(|error| explain(person, &error))?;
+    Ok(answer.status.is_some_and(|status| status.allowed))
+}
+
+/// Whether somebody with this name and these groups may do what is asked; asked by somebody who may ask about others.
+pub async fn may(cluster: &Cluster, identity: &Identity, question: &Question) -> Result<bool, WorkloadError> {
+    let review = SubjectAccessReview {
+        spec: SubjectAccessReviewSpec {
+            user: Some(identity.username.clone()),
+            groups: Some(identity.groups.clone()),
+            resource_attributes: Some(question.attributes()),
+            ..SubjectAccessReviewSpec::default()
+        },
+        ..SubjectAccessReview::default()
+    };
+    let api: Api<SubjectAccessReview> = Api::all(cluster.client());
+    let answer = api.create(&PostParams::default(), &review).await;
+    let answer = answer.map_err(|error| explain(&identity.username, &error))?;
     Ok(answer.status.is_some_and(|status| status.allowed))
 }
 
