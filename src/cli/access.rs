@@ -31,7 +31,7 @@ enum AccessCommand {
 /// Follow access hop by hop, from the account at the forge to what the API server allows
 ///
 /// For each grant: does it hold, is the account linked to a user of the realm, may the user log in, are they in the group, is
-/// the group in their tokens, does the API server see it, does a RoleBinding give the role, is what it allows allowed, and is the
+/// the group in their tokens, does the API server see it, does a binding give the role, is what it allows allowed, and is the
 /// same forbidden elsewhere? The first hop that is broken is named, with what to do about it. Changes nothing. Where somebody
 /// can be logged in from here (in a lab), their own token is shown to the API server; otherwise Keycloak says what a token
 /// of theirs would hold. Ends with exit code 7 when a hop is broken.

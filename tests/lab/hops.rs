@@ -139,9 +139,9 @@ fn in_the_cluster(lab: &Lab) {
         .position(|variable| variable["name"] == "authenticationConfiguration")
         .unwrap();
     let path = format!("/spec/topology/variables/{place}/value/jwt/0/claimMappings/groups/prefix");
-    let patch = json!([{"op": "replace", "path": path, "value": "other:"}]).to_string();
+    let other = json!([{"op": "replace", "path": path, "value": "other:"}]).to_string();
     lab.moin
-        .run(&[&["patch"], &cluster[..], &["--type=json", "-p", &patch]].concat())
+        .run(&[&["patch"], &cluster[..], &["--type=json", "-p", &other]].concat())
         .success();
     eventually(
         "the API server reads its file",

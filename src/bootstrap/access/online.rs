@@ -2,6 +2,7 @@
 //! Keycloak says a token of theirs would hold, and the API server about whoever has such a token.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -318,10 +319,10 @@ impl Proof<'_> {
         let reference =
             crate::kubernetes::ObjectReference::new("rbac.authorization.k8s.io/v1", "ClusterRole", role);
         let found = self.workload.cluster.read(&reference).await?;
-        let rule = found
+        let first_rule = found
             .map(|role| role.data["rules"][0].clone())
             .unwrap_or_default();
-        let first = |key: &str| rule[key][0].as_str().map(str::to_owned);
+        let first = |key: &str| first_rule[key][0].as_str().map(str::to_owned);
         let (Some(verb), Some(resource)) = (first("verbs"), first("resources")) else {
             return Ok(None);
         };
@@ -363,25 +364,19 @@ impl Proof<'_> {
     }
 
     async fn known(&mut self, claimant: &Claimant<'_>) -> Result<&mut Known, StageError> {
-        let login = claimant.login.folded();
-        if !self.people.contains_key(&login) {
-            let realm = &self.bootstrap.desired.realm;
-            let id = claimant.person.and_then(|person| person.id);
-            let standing = match id {
-                Some(id) => {
-                    keycloak::standing(&self.systems.keycloak, &realm.name, (&realm.github.alias, id)).await?
-                }
-                None => None,
-            };
-            let known = Known {
-                standing,
-                token: None,
-                identity: None,
-            };
-            self.people.insert(login.clone(), known);
-        }
-        Ok(self.people.entry(login).or_insert_with(|| Known {
-            standing: None,
+        let vacant = match self.people.entry(claimant.login.folded()) {
+            Entry::Occupied(known) => return Ok(known.into_mut()),
+            Entry::Vacant(vacant) => vacant,
+        };
+        let realm = &self.bootstrap.desired.realm;
+        let standing = match claimant.person.and_then(|person| person.id) {
+            Some(id) => {
+                keycloak::standing(&self.systems.keycloak, &realm.name, (&realm.github.alias, id)).await?
+            }
+            None => None,
+        };
+        Ok(vacant.insert(Known {
+            standing,
             token: None,
             identity: None,
         }))
@@ -391,22 +386,18 @@ impl Proof<'_> {
         if let Some(token) = &self.known(claimant).await?.token {
             return Ok(token.clone());
         }
-        let token = match self.logged_in(claimant.login).await? {
-            Some(real) => Token {
+        let token = if let Some(real) = self.logged_in(claimant.login).await? {
+            Token {
                 claims: claims(&real),
                 real: Some(real),
-            },
-            None => {
-                let realm = &self.bootstrap.desired.realm.name;
-                let standing = self.known(claimant).await?.standing.clone();
-                let claims = match standing {
-                    Some(user) => {
-                        keycloak::example_token(&self.systems.keycloak, realm, CLIENT, &user).await?
-                    }
-                    None => Value::Null,
-                };
-                Token { claims, real: None }
             }
+        } else {
+            let realm = &self.bootstrap.desired.realm.name;
+            let claims = match self.known(claimant).await?.standing.clone() {
+                Some(user) => keycloak::example_token(&self.systems.keycloak, realm, CLIENT, &user).await?,
+                None => Value::Null,
+            };
+            Token { claims, real: None }
         };
         self.known(claimant).await?.token = Some(token.clone());
         Ok(token)

@@ -155,3 +155,56 @@ fn body(plan: &Plan<GitOperation>) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Silent;
+    use crate::secret::Secret;
+    use crate::surface::git::Repository;
+    use crate::surface::patience::played::{Act, serve};
+
+    const OPEN: &str = r#"{"number": 3, "html_url": "http://forge/3", "state": "open"}"#;
+    const MERGED: &str = r#"{"number": 3, "html_url": "http://forge/3", "state": "closed", "merged": true}"#;
+
+    /// The request is open first, and whatever happens then, merged the next time; Git is answered by `git`.
+    async fn waited(git: Act) -> Result<(), GitError> {
+        let mut states = vec![OPEN, MERGED].into_iter();
+        let (address, _) = serve(move |request| {
+            if request.line.starts_with("GET /api/v1/") {
+                states.next().map_or(Act::Hang, |state| Act::say(200, state))
+            } else {
+                git.clone()
+            }
+        })
+        .await;
+        let repository = Repository {
+            url: format!("{address}/lotse/platform.git"),
+            branch: "main".into(),
+            username: "ada".into(),
+            password: Secret::new("hunter2"),
+        };
+        let cache = tempfile::tempdir().unwrap();
+        let folder = camino::Utf8Path::from_path(cache.path()).unwrap().join("cache");
+        let branch = Branch::new(repository, folder).unwrap();
+        let task = Task::start(&Silent, "git", "propose");
+        let proposal = Proposal {
+            head: "lotse/lab".into(),
+            title: "a".into(),
+            limit: Duration::from_secs(60),
+            task: &task,
+        };
+        let request = PullRequest::open(3);
+        let base = CommitId(git2::Oid::from_str(&"1".repeat(40)).unwrap());
+        let until = (Instant::now() + proposal.limit, &proposal);
+        branch.wait_for(&branch.forge()?, &request, base, until).await
+    }
+
+    #[tokio::test]
+    async fn test_a_wait_for_a_merge_outlives_a_git_server_with_a_fault() {
+        waited(Act::say(500, "")).await.unwrap();
+        waited(Act::Hang).await.unwrap();
+        let error = waited(Act::say(403, "")).await.unwrap_err();
+        assert!(matches!(error, GitError::Forbidden { .. }), "{error}");
+    }
+}

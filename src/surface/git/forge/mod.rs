@@ -104,6 +104,20 @@ pub struct PullRequest {
     body: String,
 }
 
+#[cfg(test)]
+impl PullRequest {
+    /// An open one of this number.
+    pub(super) fn open(number: u64) -> Self {
+        Self {
+            number,
+            page: format!("https://forge.example/pulls/{number}"),
+            state: PullRequestState::Open,
+            title: "a".into(),
+            body: "b".into(),
+        }
+    }
+}
+
 /// How a pull request is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PullRequestState {
