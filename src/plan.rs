@@ -61,6 +61,8 @@ pub struct Change {
     pub fields: Vec<FieldChange>,
     /// What keeps it from being made: fields that others look after.
     pub conflicts: Vec<FieldConflict>,
+    /// Who changed the object last and when, where its system keeps a record (`ada, 2026-11-27 12:40 UTC`).
+    pub by: Option<String>,
 }
 
 impl Change {
@@ -72,6 +74,7 @@ impl Change {
             object: object.into(),
             fields: Vec::new(),
             conflicts: Vec::new(),
+            by: None,
         }
     }
 }

@@ -34,7 +34,8 @@ fn in_words(change: &Change) -> String {
             fields.join(", ")
         }
     };
-    format!("{} ({what})", change.object)
+    let by = change.by.as_ref().map(|by| format!("; last changed by {by}"));
+    format!("{} ({what}{})", change.object, by.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -65,6 +66,7 @@ mod tests {
             object: object.to_owned(),
             fields: fields.iter().map(field).collect(),
             conflicts: Vec::new(),
+            by: None,
         }
     }
 

@@ -48,7 +48,7 @@ pub(super) async fn set_up(
     let fingerprint = fingerprint(bootstrap);
     let clients = scope.clients(bootstrap);
     let wanted = wanted(bootstrap, &fingerprint, clients.as_ref());
-    let (observed, plan) = keycloak::look(&systems.keycloak, &wanted, Prune::Keep).await?;
+    let (observed, mut plan) = keycloak::look(&systems.keycloak, &wanted, Prune::Keep).await?;
     for stranger in keycloak::strangers(&wanted, &observed) {
         task.warn(format!(
             "{stranger} was put there by hand and has the rights of the group: add them to people.yaml, or take them \
@@ -56,6 +56,7 @@ pub(super) async fn set_up(
         ));
     }
     if drift::is_published(bootstrap, systems, "identity.yaml") {
+        keycloak::attribute(&systems.keycloak, &observed, &mut plan).await?;
         let mended = plan.steps.iter().filter(|step| !is_of_provider(&step.operation));
         drift::tell(&task, mended.map(|step| &step.change));
     }

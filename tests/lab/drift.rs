@@ -4,11 +4,12 @@
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt;
 
+use lotse::secret::Secret;
 use lotse::surface::keycloak::Admin;
 use serde_json::{Value, json};
 
 use crate::kit::{Lab, block_on};
-use crate::systems::{Clone, ask_flux, bootstrap, keycloak, settled, update_zone};
+use crate::systems::{Clone, ask_flux, authority, bootstrap, keycloak, settled, update_zone};
 
 const MONITORING: &str = "SovereignCloudStack:monitoring";
 const WILDCARD: &str = "*.prod.lab.test";
@@ -30,6 +31,38 @@ async fn seen(admin: &Admin, kind: &str, filter: (&str, &str)) -> Value {
     found[0].clone()
 }
 
+/// What was said, without `, 2026-11-27 12:40 UTC`.
+fn without_times(said: &str) -> String {
+    let mut parts = said.split(", 20");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| match part.split_once(" UTC") {
+        Some((time, rest)) if time.len() == "26-11-27 12:40".len() => text + rest,
+        _ => text + ", 20" + part,
+    })
+}
+
+/// Somebody else who may do everything in Keycloak's console.
+async fn another_administrator(lab: &Lab) -> Admin {
+    let password = "edits-by-hand-1";
+    let admin = keycloak(lab);
+    let user = json!({
+        "username": "operator", "enabled": true,
+        "credentials": [{"type": "password", "value": password, "temporary": false}],
+    });
+    let found = admin
+        .get(&["master", "users"], &[("username", "operator")])
+        .await
+        .unwrap();
+    if found == json!([]) {
+        let id = admin.post(&["master", "users"], &user).await.unwrap().unwrap();
+        let role = admin.get(&["master", "roles", "admin"], &[]).await.unwrap();
+        let path = ["master", "users", id.as_str(), "role-mappings", "realm"];
+        admin.post(&path, &json!([role])).await.unwrap();
+    }
+    let url = lab.endpoint("keycloak");
+    Admin::new(url, "operator", Secret::new(password), Some(&authority(lab))).unwrap()
+}
+
 /// A client and a group edited in the console: what lotse decides comes back and is told as put back, everything else
 /// stays.
 pub(crate) fn edits_in_the_console_are_repaired(lab: &Lab) {
@@ -37,7 +70,7 @@ pub(crate) fn edits_in_the_console_are_repaired(lab: &Lab) {
     let secret = || lab.prod.get(&["secret", "grafana-oidc", "-n", "monitoring"])["data"].clone();
     let before = secret();
     block_on(async {
-        let admin = keycloak(lab);
+        let admin = another_administrator(lab).await;
         console_edit(&admin, "clients", client, |client| {
             client["redirectUris"] = json!(["https://elsewhere.test/*"]);
             client["baseUrl"] = json!("https://monitoring.prod.lab.test/");
@@ -49,12 +82,17 @@ pub(crate) fn edits_in_the_console_are_repaired(lab: &Lab) {
         })
         .await;
     });
+    let plan = lab.world.lotse(&["plan", "lab"]).success();
+    assert!(
+        plan.contains("~ client grafana  (last changed by operator, 20"),
+        "{plan}"
+    );
     let ran = bootstrap(lab);
     assert_put_back(
-        &ran.stderr,
+        &without_times(&ran.stderr),
         &[
-            "client grafana (redirectUris)",
-            &format!("group {MONITORING} (description)"),
+            "client grafana (redirectUris; last changed by operator)",
+            &format!("group {MONITORING} (description; last changed by operator)"),
         ],
     );
     assert_mended(&ran.success());

@@ -136,6 +136,9 @@ pub struct PlannedChange {
     /// Fields that other programs look after: it is not changed unless they are taken over.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conflicts: Vec<FieldConflict>,
+    /// Who changed it last and when, where its system keeps a record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 /// Something that can't be planned yet.
@@ -323,7 +326,8 @@ async fn of_management(bootstrap: &Bootstrap<'_>, systems: &Systems) -> Result<S
 async fn of_keycloak(bootstrap: &Bootstrap<'_>, systems: &Systems) -> Result<SurfacePlan, StageError> {
     let fingerprint = identity::fingerprint(bootstrap);
     let wanted = identity::wanted(bootstrap, &fingerprint, None);
-    let (_, plan) = keycloak::look(&systems.keycloak, &wanted, Prune::Keep).await?;
+    let (observed, mut plan) = keycloak::look(&systems.keycloak, &wanted, Prune::Keep).await?;
+    keycloak::attribute(&systems.keycloak, &observed, &mut plan).await?;
     let app_of = |operation: &KeycloakOperation| {
         let client = operation.client()?;
         let clients = &wanted.realm.clients;
@@ -400,6 +404,7 @@ impl PlannedChange {
             object: change.object,
             fields: change.fields,
             conflicts: change.conflicts,
+            by: change.by,
         }
     }
 }
@@ -416,6 +421,7 @@ mod tests {
             object: object.to_owned(),
             fields: Vec::new(),
             conflicts: Vec::new(),
+            by: None,
         }
     }
 

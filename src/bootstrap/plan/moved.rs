@@ -74,10 +74,21 @@ struct EntryKey<'plan> {
     object: &'plan str,
 }
 
-#[derive(PartialEq, Eq)]
 enum Entry<'plan> {
     Change(&'plan PlannedChange),
     Later(&'plan str),
+}
+
+/// Who changed an object last is no part of what is done to it.
+impl PartialEq for Entry<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        let parts = |change: &PlannedChange| (change.action, change.fields.clone(), change.conflicts.clone());
+        match (self, other) {
+            (Self::Change(one), Self::Change(other)) => parts(one) == parts(other),
+            (Self::Later(one), Self::Later(other)) => one == other,
+            _ => false,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -97,6 +108,7 @@ mod tests {
                 after: Some((*after).to_owned()),
             }],
             conflicts: Vec::new(),
+            by: None,
         };
         EnvironmentPlan {
             api_version: API_VERSION.into(),

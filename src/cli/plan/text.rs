@@ -52,10 +52,12 @@ fn of_surface(surface: &SurfacePlan, style: Style, lines: &mut Vec<String>) {
             None => "  ",
         };
         for change in changes {
+            let by = change.by.as_ref().map(|by| format!("  (last changed by {by})"));
             lines.push(format!(
-                "{indent}{} {}",
+                "{indent}{} {}{}",
                 sign(change.action, style),
-                change.object
+                change.object,
+                by.unwrap_or_default()
             ));
             let fields = change.fields.iter().take(FIELD_LIMIT);
             lines.extend(fields.map(|field| format!("{indent}    {}", of_field(field))));
@@ -151,6 +153,7 @@ mod tests {
             object: object.into(),
             fields: fields.to_vec(),
             conflicts: Vec::new(),
+            by: None,
         };
         let surface = |surface, place: &str, changes, known_after| SurfacePlan {
             surface,

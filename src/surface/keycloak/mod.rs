@@ -5,6 +5,7 @@
 //! Nothing is written that does not differ, nothing is removed that lotse did not make, and no secret is in a plan.
 
 mod apply;
+mod attribution;
 mod client;
 mod error;
 mod fields;
@@ -27,6 +28,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 pub use apply::apply;
+pub use attribution::attribute;
 pub use client::{Admin, issuer};
 pub use error::{Conflict, KeycloakError};
 pub use fields::Difference;
