@@ -116,6 +116,30 @@ pub enum StageError {
     /// No key pair could be made.
     #[error(transparent)]
     KeyPair(#[from] NoKeyPair),
+    /// More of the realm would be deleted than is allowed.
+    #[error("{} objects of the realm would be deleted, and at most {limit} may be: {}", .deleted.len(), .deleted.join(", "))]
+    TooManyDeletions {
+        /// What would be deleted.
+        deleted: Vec<String>,
+        /// How many may be.
+        limit: usize,
+    },
+    /// What is to be deleted can't be kept.
+    #[error("what is to be deleted can't be kept in {path}: nothing was deleted")]
+    Backup {
+        /// The file.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A backup is of another realm.
+    #[error("the backup is of the realm {kept}, not of {realm}")]
+    OtherRealm {
+        /// Its realm.
+        kept: String,
+        /// That of the environment.
+        realm: String,
+    },
     /// Flux would bring something else than is desired.
     #[error("{branch} has not what is desired yet: {files} files differ")]
     Unpublished {
@@ -174,6 +198,11 @@ impl StageError {
                 "let that end, or `kubectl delete lease` on the management cluster where it did and is not gone"
             }
             Self::TurnLost => "`kubectl get lease` on the management cluster says who has it",
+            Self::TooManyDeletions { .. } => {
+                "look at each of them; where all are to go, `--prune-limit NUMBER` allows as many"
+            }
+            Self::Backup { .. } => "make room there, or set XDG_STATE_HOME to another place",
+            Self::OtherRealm { .. } => "name the environment that the backup was made of",
             Self::Unpublished { .. } => "carry that out as well: `--target git`",
             Self::Keycloak(KeycloakError::Unreachable { .. }) => {
                 "start Keycloak or the way to it (VPN, firewall)"

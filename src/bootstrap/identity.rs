@@ -4,12 +4,17 @@ use std::collections::BTreeSet;
 
 use super::cluster::Workload;
 use super::preflight::Systems;
-use super::{Bootstrap, Scope, Stage, StageError, Surface, drift};
+use super::{Bootstrap, BootstrapError, Pruning, Scope, Stage, StageError, Surface, drift, preflight};
 use crate::desired::identity::ClientKind;
 use crate::kubernetes::{Ensure, Look, ObjectReference, Watched};
+use crate::plan::Plan;
 use crate::report::{Reporter, Task};
-use crate::surface::keycloak::{self, Fingerprint, KeycloakOperation, Object, Prune, Wanted};
+use crate::surface::keycloak::backup::{self, RealmBackup};
+use crate::surface::keycloak::{
+    self, Fingerprint, KeycloakError, KeycloakOperation, Object, ObservedRealm, Prune, Wanted,
+};
 use crate::surface::workload::{ClientCredentials, apply_client_secret};
+use crate::temporary;
 
 /// What the provider's secret is recognised by without being read.
 pub(super) fn fingerprint(bootstrap: &Bootstrap<'_>) -> Fingerprint {
@@ -48,7 +53,7 @@ pub(super) async fn set_up(
     let fingerprint = fingerprint(bootstrap);
     let clients = scope.clients(bootstrap);
     let wanted = wanted(bootstrap, &fingerprint, clients.as_ref());
-    let (observed, mut plan) = keycloak::look(&systems.keycloak, &wanted, Prune::Keep).await?;
+    let (observed, mut plan) = keycloak::look(&systems.keycloak, &wanted, bootstrap.prune()).await?;
     for stranger in keycloak::strangers(&wanted, &observed) {
         task.warn(format!(
             "{stranger} was put there by hand and has the rights of the group: add them to people.yaml, or take them \
@@ -60,11 +65,12 @@ pub(super) async fn set_up(
         let mended = plan.steps.iter().filter(|step| !is_of_provider(&step.operation));
         drift::tell(&task, mended.map(|step| &step.change));
     }
+    back_up(bootstrap, &observed, (&plan, &task))?;
     keycloak::carry_out(
         &systems.keycloak,
         &wanted,
         secret,
-        Prune::Keep,
+        bootstrap.prune(),
         (&observed, &plan),
     )
     .await?;
@@ -79,6 +85,75 @@ pub(super) async fn set_up(
     };
     task.finish(format!("realm {}: {parts}", realm.name));
     Ok(plan.steps.len())
+}
+
+/// Keeps what the plan deletes, and refuses one that deletes more than is allowed.
+fn back_up(
+    bootstrap: &Bootstrap<'_>,
+    observed: &ObservedRealm,
+    (plan, task): (&Plan<KeycloakOperation>, &Task<'_>),
+) -> Result<(), StageError> {
+    let deleted = backup::deletions(plan).count();
+    let Some(Pruning { limit, backup: path }) = bootstrap.pruning.as_ref().filter(|_| deleted > 0) else {
+        return Ok(());
+    };
+    if deleted > *limit {
+        return Err(StageError::TooManyDeletions {
+            deleted: backup::deletions(plan).map(ToString::to_string).collect(),
+            limit: *limit,
+        });
+    }
+    let kept = RealmBackup::of(observed, plan);
+    let unkept = |source| StageError::Backup {
+        path: path.to_string(),
+        source,
+    };
+    let text = serde_json::to_string_pretty(&kept).map_err(|error| unkept(error.into()))?;
+    fs_err::create_dir_all(path.parent().unwrap_or(path)).map_err(unkept)?;
+    temporary::replace(path, text + "\n", temporary::PRIVATE).map_err(unkept)?;
+    let names: Vec<String> = kept.names().collect();
+    task.note(format!(
+        "no longer declared and deleted: {}; kept in {path}",
+        names.join(", ")
+    ));
+    Ok(())
+}
+
+/// Brings back what `kept` has and the realm has not. Gives what was brought back.
+///
+/// # Errors
+/// When Keycloak does not do it, or the backup is of another realm.
+pub async fn restore(
+    bootstrap: &Bootstrap<'_>,
+    kept: &RealmBackup,
+    reporter: &dyn Reporter,
+) -> Result<Vec<String>, BootstrapError> {
+    let failed = |source: StageError| BootstrapError {
+        stage: Stage::Logins,
+        done: Vec::new(),
+        source: Box::new(source),
+    };
+    let realm = &bootstrap.desired.realm.name;
+    if kept.realm != *realm {
+        return Err(failed(StageError::OtherRealm {
+            kept: kept.realm.clone(),
+            realm: realm.clone(),
+        }));
+    }
+    let systems = preflight::connect(bootstrap, reporter).await.map_err(failed)?;
+    let task = Task::start(reporter, "logins", "the realm");
+    let fingerprint = fingerprint(bootstrap);
+    let wanted = wanted(bootstrap, &fingerprint, None);
+    let restored = async {
+        let (observed, _) = keycloak::look(&systems.keycloak, &wanted, Prune::Keep).await?;
+        let plan = kept.restoration(&observed);
+        let secret = &bootstrap.environment.identity.github.client_secret;
+        keycloak::apply(&systems.keycloak, &observed, &plan, secret).await?;
+        Ok::<_, KeycloakError>(plan)
+    };
+    let plan = restored.await.map_err(|error| failed(error.into()))?;
+    task.finish(format!("realm {realm}: {} brought back", plan.steps.len()));
+    Ok(plan.changes().map(|change| change.object.clone()).collect())
 }
 
 /// The identity provider has settings that are known only at run time, so the published tree does not say whether they

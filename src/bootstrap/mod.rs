@@ -29,6 +29,7 @@ use jiff::civil::Date;
 
 use error::CONFLICT_REMEDY;
 pub use error::{BootstrapError, Stage, StageError};
+pub use identity::restore;
 pub use limits::{Limits, NotALimit, STAGE_LIMIT, StageLimit};
 pub use plan::{API_VERSION as PLAN_API_VERSION, KIND as PLAN_KIND};
 pub use plan::{
@@ -44,6 +45,7 @@ use crate::names::Login;
 use crate::report::{Reporter, Task};
 use crate::secret::Secret;
 use crate::surface::git::DesiredFiles;
+use crate::surface::keycloak::Prune;
 use crate::surface::workload::FluxRelease;
 use preflight::Systems;
 
@@ -80,13 +82,31 @@ pub struct Bootstrap<'a> {
     pub checks: Chosen,
     /// PEM of the authority of Keycloak's certificate, where it is not a public one.
     pub authority: Option<String>,
+    /// What is done with objects of the realm that are ours and no longer declared; they stay without it.
+    pub pruning: Option<Pruning>,
     /// Whether fields that other programs have set are taken over from them.
     pub force_conflicts: bool,
     /// How long each stage may take.
     pub limits: Limits,
 }
 
+/// Objects of the realm that are ours and no longer declared are deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pruning {
+    /// At most so many; a plan with more is refused as a whole.
+    pub limit: usize,
+    /// Where they are kept before: a file that `lotse identity restore` reads.
+    pub backup: Utf8PathBuf,
+}
+
 impl Bootstrap<'_> {
+    const fn prune(&self) -> Prune {
+        match self.pruning {
+            Some(_) => Prune::Delete,
+            None => Prune::Keep,
+        }
+    }
+
     /// A wait of `stage` for `what`.
     fn wait<'task>(&'task self, stage: Stage, what: &str, task: &'task Task<'task>) -> Wait<'task> {
         Wait {

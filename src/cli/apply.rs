@@ -8,13 +8,15 @@ use clap::Args;
 use super::bootstrap::LabLogins;
 use super::environment::{Choices, check_realm, check_settings, find_lab, with_bootstrap};
 use super::plan::{self, Target};
+use super::pruning::PruningArguments;
 use super::turn::Turn;
 use super::ui::{self, Style};
 use super::workspace::{Workspace, plural};
 use super::{CommandError, Exit, Kind, Settings, error};
-use crate::bootstrap::{self, EnvironmentPlan, Limits, Outcome, PersonLogin, Scope, StageLimit};
+use crate::bootstrap::{self, EnvironmentPlan, Limits, Outcome, PersonLogin, Scope, StageLimit, Surface};
 use crate::config::Loaded;
 use crate::names::EnvironmentName;
+use crate::plan::Action;
 use crate::report::Reporter;
 
 /// Carry out a plan: one that was saved, or the one of an environment after a question
@@ -37,6 +39,8 @@ pub(super) struct ApplyArguments {
     /// How long waits may take, of one stage or of each (20m); may be given more than once: `10m`, `cluster=45m`
     #[arg(long, value_name = "[STAGE=]TIME")]
     timeout: Vec<StageLimit>,
+    #[command(flatten)]
+    pruning: PruningArguments,
     /// Take over fields that another program looks after
     #[arg(long)]
     force_conflicts: bool,
@@ -62,7 +66,11 @@ pub(super) async fn run(arguments: &ApplyArguments, settings: &Settings) -> Resu
     let scope = plan::scope(&arguments.target, &loaded)?;
     let reporter = ui::reporter(settings.quiet);
     let _turn = Turn::take(&environment, settings, reporter.as_ref()).await?;
-    let planning = plan::make(&workspace, settings, &loaded, reporter.as_ref());
+    let prune = match &saved {
+        Some(plan) => deletions(plan),
+        None => arguments.pruning.limit(),
+    };
+    let planning = plan::make(&workspace, settings, (&loaded, prune), reporter.as_ref());
     let planned = tokio::select! {
         planned = planning => planned?,
         () = settings.interrupted.cancelled() => return Err(ui::unanswered()),
@@ -83,7 +91,7 @@ pub(super) async fn run(arguments: &ApplyArguments, settings: &Settings) -> Resu
     let work = carry_out(
         arguments,
         (&workspace, settings),
-        &loaded,
+        (&loaded, prune),
         &scope,
         reporter.as_ref(),
     );
@@ -125,6 +133,17 @@ fn saved(
             .hint("`lotse plan ENVIRONMENT --out FILE` writes one")
     })?;
     Ok(Some(plan))
+}
+
+/// How many objects of the realm a saved plan deletes at most; none where it does not.
+fn deletions(plan: &EnvironmentPlan) -> Option<usize> {
+    let realm = plan
+        .surfaces
+        .iter()
+        .filter(|plan| plan.surface == Surface::Keycloak);
+    let changes = realm.flat_map(|plan| &plan.changes);
+    let count = changes.filter(|change| change.action == Action::Delete).count();
+    (count > 0).then_some(count)
 }
 
 fn environment_of(plan: &EnvironmentPlan) -> Result<EnvironmentName, CommandError> {
@@ -174,7 +193,7 @@ fn command(arguments: &ApplyArguments) -> String {
 async fn carry_out(
     arguments: &ApplyArguments,
     (workspace, settings): (&Workspace<'_>, &Settings),
-    loaded: &Loaded,
+    (loaded, prune): (&Loaded, Option<usize>),
     scope: &Scope,
     reporter: &dyn Reporter,
 ) -> Result<Outcome, CommandError> {
@@ -187,6 +206,7 @@ async fn carry_out(
     let choices = Choices {
         limits: Limits::of(&arguments.timeout),
         force_conflicts: arguments.force_conflicts,
+        prune,
         ..Choices::default()
     };
     with_bootstrap(

@@ -145,6 +145,7 @@ async fn bring_up(
         },
         limits: Limits::of(&arguments.timeout),
         force_conflicts: arguments.force_conflicts,
+        prune: None,
     };
     let logins = lab.map(|lab| LabLogins { lab });
     let login = logins.as_ref().map(|logins| logins as &dyn PersonLogin);

@@ -3,9 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use camino::Utf8PathBuf;
+
 use super::workspace::Workspace;
 use super::{CommandError, Kind, Settings};
-use crate::bootstrap::{Bootstrap, Chosen, Limits, PersonLogin};
+use crate::bootstrap::{Bootstrap, Chosen, Limits, PersonLogin, Pruning};
 use crate::config::{Declarations, Loaded, MissingSettings};
 use crate::desired::Desired;
 use crate::kubernetes::Cluster;
@@ -74,6 +76,8 @@ pub(super) struct Choices {
     pub(super) checks: Chosen,
     /// How long stages may wait.
     pub(super) limits: Limits,
+    /// How many objects of the realm may be deleted that are no longer declared; none without it.
+    pub(super) prune: Option<usize>,
     /// Whether fields are taken over from other programs.
     pub(super) force_conflicts: bool,
 }
@@ -110,10 +114,21 @@ pub(super) async fn with_bootstrap<T>(
         who: settings.who.clone(),
         checks: choices.checks,
         authority,
+        pruning: choices.prune.map(|limit| Pruning {
+            limit,
+            backup: backup_file(settings, &declarations.environment.name),
+        }),
         force_conflicts: choices.force_conflicts,
         limits: choices.limits,
     };
     work(&bootstrap).await
+}
+
+/// A file for what is deleted now.
+fn backup_file(settings: &Settings, environment: &EnvironmentName) -> Utf8PathBuf {
+    let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
+    let folder = settings.state.join("backups").join(environment.as_str());
+    folder.join(format!("keycloak-{now}.json"))
 }
 
 /// The management cluster of an environment.

@@ -13,11 +13,13 @@ mod files;
 mod fix;
 mod flux;
 mod format;
+mod identity;
 mod init;
 mod lab;
 mod people;
 mod plan;
 mod preflight;
+mod pruning;
 pub mod render;
 pub mod schema;
 mod secrets;
@@ -71,6 +73,7 @@ enum Command {
     Plan(plan::PlanArguments),
     Apply(apply::ApplyArguments),
     Access(access::AccessArguments),
+    Identity(identity::IdentityArguments),
     App(app::AppArguments),
     People(people::PeopleArguments),
     Secrets(secrets::SecretsArguments),
@@ -178,6 +181,7 @@ async fn run(command: Command, settings: &Settings) -> Result<Exit, CommandError
         Command::Plan(arguments) => plan::run(&arguments, settings).await,
         Command::Apply(arguments) => apply::run(&arguments, settings).await,
         Command::Access(arguments) => access::run(&arguments, settings).await,
+        Command::Identity(arguments) => identity::run(&arguments, settings).await,
         Command::Check(arguments) => match check::run(&arguments, &workspace, &mut out, &mut err) {
             Err(CheckError::Environments(error)) => Err(error::of_environments(&error)),
             Err(CheckError::Output(error)) => written(Err(error)),

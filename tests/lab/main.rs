@@ -28,6 +28,7 @@ mod new_platform;
 mod plans;
 mod preflights;
 mod proposals;
+mod pruning;
 mod readers;
 mod readme;
 mod realms;
@@ -120,7 +121,7 @@ const LOOKING: [(&str, LabTest); 18] = [
 ];
 
 /// What changes something in the lab and puts it back.
-const CHANGING: [(&str, LabTest); 45] = [
+const CHANGING: [(&str, LabTest); 46] = [
     (
         "a_second_run_has_nothing_to_do",
         realms::a_second_run_has_nothing_to_do,
@@ -186,6 +187,10 @@ const CHANGING: [(&str, LabTest); 45] = [
     (
         "what_git_alone_says_about_access",
         hops::what_git_alone_says_about_access,
+    ),
+    (
+        "what_is_no_longer_declared_is_deleted_and_brought_back",
+        pruning::what_is_no_longer_declared_is_deleted_and_brought_back,
     ),
     (
         "every_check_holds_in_a_lab",

@@ -25,7 +25,7 @@ use crate::names::EnvironmentName;
 use crate::plan::{Action, Change, FieldChange, FieldConflict, Plan};
 use crate::report::{Reporter, Task};
 use crate::surface::git::{self, GitOperation};
-use crate::surface::keycloak::{self, KeycloakOperation, Prune};
+use crate::surface::keycloak::{self, KeycloakOperation};
 use crate::surface::management;
 
 /// `apiVersion` of a plan as it is written for programs.
@@ -326,7 +326,7 @@ async fn of_management(bootstrap: &Bootstrap<'_>, systems: &Systems) -> Result<S
 async fn of_keycloak(bootstrap: &Bootstrap<'_>, systems: &Systems) -> Result<SurfacePlan, StageError> {
     let fingerprint = identity::fingerprint(bootstrap);
     let wanted = identity::wanted(bootstrap, &fingerprint, None);
-    let (observed, mut plan) = keycloak::look(&systems.keycloak, &wanted, Prune::Keep).await?;
+    let (observed, mut plan) = keycloak::look(&systems.keycloak, &wanted, bootstrap.prune()).await?;
     keycloak::attribute(&systems.keycloak, &observed, &mut plan).await?;
     let app_of = |operation: &KeycloakOperation| {
         let client = operation.client()?;

@@ -14,6 +14,7 @@ use clap::Args;
 
 use super::environment::{Choices, check_realm, check_settings, find_lab, with_bootstrap};
 use super::format::Format;
+use super::pruning::PruningArguments;
 use super::ui::{self, Style};
 use super::workspace::Workspace;
 use super::{CommandError, Exit, Kind, Settings, error, written};
@@ -44,6 +45,8 @@ pub(super) struct PlanArguments {
     /// Only this system (management, keycloak, git, workload, dns) or application; may be given more than once
     #[arg(long, value_name = "TARGET")]
     target: Vec<Target>,
+    #[command(flatten)]
+    pruning: PruningArguments,
     /// Write the plan to this file as well
     #[arg(long, value_name = "FILE", conflicts_with = "target")]
     out: Option<Utf8PathBuf>,
@@ -87,7 +90,8 @@ pub(super) async fn run(arguments: &PlanArguments, settings: &Settings) -> Resul
     let loaded = workspace.open(&arguments.environment)?;
     let scope = scope(&arguments.target, &loaded)?;
     let reporter = ui::reporter(settings.quiet);
-    let planning = make(&workspace, settings, &loaded, reporter.as_ref());
+    let prune = arguments.pruning.limit();
+    let planning = make(&workspace, settings, (&loaded, prune), reporter.as_ref());
     let plan = tokio::select! {
         plan = planning => plan?,
         () = settings.interrupted.cancelled() => return Err(ui::unanswered()),
@@ -113,7 +117,7 @@ pub(super) async fn run(arguments: &PlanArguments, settings: &Settings) -> Resul
 pub(super) async fn make(
     workspace: &Workspace<'_>,
     settings: &Settings,
-    loaded: &Loaded,
+    (loaded, prune): (&Loaded, Option<usize>),
     reporter: &dyn Reporter,
 ) -> Result<EnvironmentPlan, CommandError> {
     check_settings(loaded, settings)?;
@@ -126,6 +130,7 @@ pub(super) async fn make(
             skip: BTreeSet::from([CheckId::ClusterFields]),
             ..Chosen::default()
         },
+        prune,
         ..Choices::default()
     };
     with_bootstrap(

@@ -6,6 +6,7 @@
 
 mod apply;
 mod attribution;
+pub mod backup;
 mod client;
 mod error;
 mod fields;

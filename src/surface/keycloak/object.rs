@@ -3,12 +3,14 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::fields::Difference;
 
 /// An object of a realm by its natural key. The order is the order of creation: what others need comes first.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Object {
     /// The user profile: which attributes of users exist and who may write them.
     UserProfile,
@@ -67,7 +69,8 @@ impl fmt::Display for Object {
 }
 
 /// What holds between two objects. It carries no attributes, so no mark either.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Relation {
     /// A user is the account of somebody at the identity provider.
     Link {

@@ -1,0 +1,21 @@
+//! `--prune`: whether what is no longer declared is deleted.
+
+use clap::Args;
+
+/// Whether objects of the realm that are no longer declared are deleted
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct PruningArguments {
+    /// Delete groups, clients and roles of the realm that lotse made and that are no longer declared; they are kept in a file before
+    #[arg(long)]
+    prune: bool,
+    /// Refuse to delete more than so many
+    #[arg(long, value_name = "NUMBER", default_value_t = 5, requires = "prune")]
+    prune_limit: usize,
+}
+
+impl PruningArguments {
+    /// How many may be deleted; none without `--prune`.
+    pub(super) fn limit(self) -> Option<usize> {
+        self.prune.then_some(self.prune_limit)
+    }
+}
