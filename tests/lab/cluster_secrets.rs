@@ -53,6 +53,8 @@ pub(crate) fn secrets_reach_the_provider_and_the_cluster(lab: &Lab) {
     lab.moin
         .run(&[
             "delete",
+            // The set takes its Secrets along.
+            "--ignore-not-found",
             "-n",
             "prod",
             "clusterresourceset/prod",
