@@ -13,6 +13,7 @@ mod fix;
 mod flux;
 mod format;
 mod init;
+mod kubeconfig;
 mod lab;
 mod people;
 mod plan;
@@ -69,6 +70,7 @@ enum Command {
     Preflight(preflight::PreflightArguments),
     Plan(plan::PlanArguments),
     Apply(apply::ApplyArguments),
+    Kubeconfig(kubeconfig::KubeconfigArguments),
     App(app::AppArguments),
     People(people::PeopleArguments),
     Secrets(secrets::SecretsArguments),
@@ -175,6 +177,10 @@ async fn run(command: Command, settings: &Settings) -> Result<Exit, CommandError
         Command::Preflight(arguments) => preflight::run(&arguments, settings).await,
         Command::Plan(arguments) => plan::run(&arguments, settings).await,
         Command::Apply(arguments) => apply::run(&arguments, settings).await,
+        Command::Kubeconfig(arguments) => tokio::select! {
+            ended = kubeconfig::run(&arguments, settings) => ended,
+            () = settings.interrupted.cancelled() => Err(CommandError::interrupted()),
+        },
         Command::Check(arguments) => match check::run(&arguments, &workspace, &mut out, &mut err) {
             Err(CheckError::Environments(error)) => Err(error::of_environments(&error)),
             Err(CheckError::Output(error)) => written(Err(error)),

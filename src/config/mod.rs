@@ -29,8 +29,8 @@ pub use app::{
 };
 pub use environment::{
     Admin, Cluster, ControlPlane, Dns, DnsProvider, Encryption, Environment, EnvironmentOutline, Flux,
-    FluxInstall, Gateway, Git, GitHub, GitMode, GitReader, Identity, Management, ResolvedEnvironment,
-    Rfc2136, Stack, TsigAlgorithm, TsigKey, WorkerGroup,
+    FluxInstall, Gateway, Git, GitHub, GitMode, GitReader, Identity, LoginPlace, Management,
+    ResolvedEnvironment, Rfc2136, Stack, TsigAlgorithm, TsigKey, WorkerGroup,
 };
 pub use load::{
     Declarations, Loaded, Problems, app_folders, environment_folders, environments, load, load_declared,

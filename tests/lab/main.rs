@@ -20,6 +20,7 @@ mod faults;
 mod gateways;
 mod kills;
 mod kit;
+mod kubeconfigs;
 mod lockdown;
 mod new_platform;
 mod plans;
@@ -117,7 +118,7 @@ const LOOKING: [(&str, LabTest); 18] = [
 ];
 
 /// What changes something in the lab and puts it back.
-const CHANGING: [(&str, LabTest); 39] = [
+const CHANGING: [(&str, LabTest); 42] = [
     (
         "a_second_run_has_nothing_to_do",
         realms::a_second_run_has_nothing_to_do,
@@ -260,6 +261,18 @@ const CHANGING: [(&str, LabTest); 39] = [
     (
         "a_chart_of_the_repository_is_released",
         charts::a_chart_of_the_repository_is_released,
+    ),
+    (
+        "people_get_in_by_their_kubeconfig",
+        kubeconfigs::people_get_in_by_their_kubeconfig,
+    ),
+    (
+        "a_kubeconfig_is_added_to_kubectls_file",
+        kubeconfigs::a_kubeconfig_is_added_to_kubectls_file,
+    ),
+    (
+        "a_kubeconfig_takes_no_rights_where_the_server_is_named",
+        kubeconfigs::a_kubeconfig_takes_no_rights_where_the_server_is_named,
     ),
     (
         "the_administrator_gets_in_without_keycloak",
