@@ -11,6 +11,7 @@
 )]
 
 mod access;
+mod break_glass;
 mod bring_up;
 mod charts;
 mod declared;
@@ -118,7 +119,7 @@ const LOOKING: [(&str, LabTest); 18] = [
 ];
 
 /// What changes something in the lab and puts it back.
-const CHANGING: [(&str, LabTest); 42] = [
+const CHANGING: [(&str, LabTest); 43] = [
     (
         "a_second_run_has_nothing_to_do",
         realms::a_second_run_has_nothing_to_do,
@@ -273,6 +274,10 @@ const CHANGING: [(&str, LabTest); 42] = [
     (
         "a_kubeconfig_takes_no_rights_where_the_server_is_named",
         kubeconfigs::a_kubeconfig_takes_no_rights_where_the_server_is_named,
+    ),
+    (
+        "a_short_kubeconfig_gets_in_without_keycloak",
+        break_glass::a_short_kubeconfig_gets_in_without_keycloak,
     ),
     (
         "the_administrator_gets_in_without_keycloak",

@@ -1,6 +1,9 @@
 //! `lotse kubeconfig`: the way into a workload cluster, for a person.
 
+mod break_glass;
 mod place;
+
+use std::io::{self, IsTerminal};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,6 +12,7 @@ use clap::Args;
 use serde_json::Value;
 use url::Url;
 
+use self::break_glass::BreakGlassArguments;
 use self::place::Place;
 use super::environment::{administrator, find_lab, login_place};
 use super::workspace::Workspace;
@@ -25,11 +29,15 @@ use crate::names::EnvironmentName;
 /// in may do what app.yaml grants. Its context is named after the environment. Address and authority of the API server come
 /// from the Secret `<cluster>-kubeconfig` on the management cluster; who may not read it is told them by somebody who
 /// may, or gets the file from there.
+///
+/// When logins don't work, `--break-glass` lets in who may read that Secret: for an hour, by a certificate of their own,
+/// and with a record in the cluster of who, when, until when and why.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   lotse kubeconfig scs-prod --merge                  into the file that kubectl reads, as its current context
   lotse kubeconfig scs-prod --out prod.kubeconfig    into a file of its own, mode 0600
-  lotse kubeconfig scs-prod --server https://api.prod.scs.community:6443 --certificate-authority ca.crt")]
+  lotse kubeconfig scs-prod --server https://api.prod.scs.community:6443 --certificate-authority ca.crt
+  lotse kubeconfig scs-prod --break-glass --reason \"Keycloak is down, issue 42\" --out glass.kubeconfig")]
 pub(super) struct KubeconfigArguments {
     /// Name of the environment: a directory under `environments/`
     #[arg(value_name = "ENVIRONMENT")]
@@ -46,25 +54,38 @@ pub(super) struct KubeconfigArguments {
     /// PEM file with the authority of the API server's certificate; with --server, nobody is asked
     #[arg(long, value_name = "FILE", requires = "server")]
     certificate_authority: Option<Utf8PathBuf>,
+    #[command(flatten)]
+    glass: BreakGlassArguments,
 }
 
 /// Carries the command out.
 pub(super) async fn run(arguments: &KubeconfigArguments, settings: &Settings) -> Result<Exit, CommandError> {
+    let wanted = arguments.glass.wanted(settings)?;
     let workspace = Workspace::new(settings);
     let loaded = workspace.open_declared(&arguments.environment)?;
-    let name = arguments.environment.as_str();
     let place = match &arguments.out {
         Some(path) if path == "-" => Place::Output,
         Some(path) => Place::File(path.clone()),
         None if arguments.merge => Place::of_kubectl(settings)?,
+        None if wanted.is_some() && io::stdout().is_terminal() => return Err(key_on_a_terminal()),
         None => Place::Output,
     };
+    if let Some(wanted) = wanted {
+        return break_glass::run(&wanted, &place, &loaded, settings).await;
+    }
+    let name = arguments.environment.as_str();
     place.check(name)?;
     let lab = find_lab(&loaded, settings).await?;
     let user = login(&loaded, settings, lab.as_ref())?;
     let server = server(arguments, &loaded, settings, lab.as_ref()).await?;
     place.write(&kubeconfig(name, &server, &user), name)?;
     Ok(Exit::Done)
+}
+
+fn key_on_a_terminal() -> CommandError {
+    let message = "a private key is not written to a terminal";
+    CommandError::new(Kind::Usage, message)
+        .hint("`--out FILE` writes it to a file of mode 0600, `--out -` here all the same")
 }
 
 fn login(loaded: &Loaded, settings: &Settings, lab: Option<&RunningLab>) -> Result<Value, CommandError> {

@@ -76,7 +76,7 @@ impl Place {
     }
 
     /// Writes `content` and says where it is.
-    pub(super) fn write(&self, content: &Value, context: &str) -> Result<(), CommandError> {
+    pub(super) fn write(&self, content: &Value, name: &str) -> Result<(), CommandError> {
         match self {
             Self::Output => ui::print(&text(content)?),
             Self::File(path) => {
@@ -86,7 +86,7 @@ impl Place {
             Self::Merged(path) => {
                 merge(path, content)?;
                 ui::eprint(&format!(
-                    "the context `{context}` is in {path}, and is the current one\n"
+                    "the context `{name}` is in {path}, and is the current one\n"
                 ));
             }
         }

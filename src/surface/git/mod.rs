@@ -9,6 +9,7 @@ mod cache;
 mod error;
 mod files;
 mod forge;
+mod person;
 mod plan;
 mod program;
 mod proposal;
@@ -20,6 +21,7 @@ pub use cache::Edited;
 pub use error::GitError;
 pub use files::{Content, DesiredFile, DesiredFiles, read_checkout};
 pub use forge::{Forge, ForgeError};
+pub use person::email;
 pub use plan::{GitOperation, ObservedBranch, plan};
 pub use proposal::Proposal;
 
