@@ -4,17 +4,20 @@
 use std::collections::BTreeMap;
 
 use camino::Utf8PathBuf;
+use serde_json::Map;
 
 use super::workspace::Workspace;
 use super::{CommandError, Kind, Settings};
 use crate::bootstrap::{Bootstrap, Chosen, Limits, PersonLogin, Pruning};
-use crate::config::{Declarations, Loaded, MissingSettings};
-use crate::desired::Desired;
-use crate::kubernetes::Cluster;
+use crate::config::{Declarations, Loaded, LoginPlace, MissingSettings};
+use crate::desired::{Desired, Manifest};
+use crate::kubernetes::{Cluster, KubernetesError};
 use crate::lab::RunningLab;
 use crate::lab::launch;
 use crate::names::EnvironmentName;
 use crate::report::Reporter;
+use crate::secret::Secret;
+use crate::surface::{self, management::ManagementError};
 
 /// Looks for the settings that declarations name before anything is started. Those that a lab gives are there once it
 /// is up.
@@ -148,6 +151,56 @@ pub(super) async fn management(
             CommandError::from_error(Kind::Failed, &error)
                 .hint("management.kubeconfig and management.context in environment.yaml say where it is")
         })
+}
+
+/// Where people of an environment log in.
+pub(super) fn login_place(
+    loaded: &Loaded,
+    settings: &Settings,
+    lab: Option<&RunningLab>,
+) -> Result<LoginPlace, CommandError> {
+    let environment = &loaded.declarations.environment;
+    environment
+        .resolve_login(&values(settings, lab)?)
+        .map_err(|missing| missing_settings(&missing, &environment.name))
+}
+
+/// The administrator's kubeconfig of a workload cluster.
+pub(super) struct Administrator {
+    pub(super) text: Secret,
+    /// Where it came from, as errors tell it.
+    pub(super) origin: String,
+}
+
+/// The administrator's kubeconfig of the workload cluster, from its Secret on the management cluster.
+///
+/// # Errors
+/// Says which right it takes, where it is refused.
+pub(super) async fn administrator(
+    loaded: &Loaded,
+    settings: &Settings,
+    lab: Option<&RunningLab>,
+) -> Result<Administrator, CommandError> {
+    let management = management(loaded, settings, lab).await?;
+    let environment = &loaded.declarations.environment;
+    let namespace = environment.management.namespace.as_str();
+    let cluster = Manifest::build("v1", "Cluster", environment.cluster.name.as_str(), Map::new());
+    let cluster = cluster.in_namespace(namespace);
+    let text = surface::management::kubeconfig(&management, &cluster)
+        .await
+        .map_err(|error| match &error {
+            ManagementError::Kubernetes(KubernetesError::Request {
+                status: Some(401 | 403),
+                ..
+            }) => CommandError::from_error(Kind::Authentication, &error).hint(format!(
+                "it takes the right to `get` that Secret in the namespace {namespace} of the management cluster"
+            )),
+            _ => CommandError::from_error(Kind::Failed, &error),
+        })?;
+    Ok(Administrator {
+        text,
+        origin: format!("of {cluster}"),
+    })
 }
 
 /// Values of the settings that declarations name: the program's environment, and what the lab adds.

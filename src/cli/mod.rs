@@ -15,6 +15,7 @@ mod flux;
 mod format;
 mod identity;
 mod init;
+mod kubeconfig;
 mod lab;
 mod people;
 mod plan;
@@ -74,6 +75,7 @@ enum Command {
     Apply(apply::ApplyArguments),
     Access(access::AccessArguments),
     Identity(identity::IdentityArguments),
+    Kubeconfig(kubeconfig::KubeconfigArguments),
     App(app::AppArguments),
     People(people::PeopleArguments),
     Secrets(secrets::SecretsArguments),
@@ -182,6 +184,10 @@ async fn run(command: Command, settings: &Settings) -> Result<Exit, CommandError
         Command::Apply(arguments) => apply::run(&arguments, settings).await,
         Command::Access(arguments) => access::run(&arguments, settings).await,
         Command::Identity(arguments) => identity::run(&arguments, settings).await,
+        Command::Kubeconfig(arguments) => tokio::select! {
+            ended = kubeconfig::run(&arguments, settings) => ended,
+            () = settings.interrupted.cancelled() => Err(CommandError::interrupted()),
+        },
         Command::Check(arguments) => match check::run(&arguments, &workspace, &mut out, &mut err) {
             Err(CheckError::Environments(error)) => Err(error::of_environments(&error)),
             Err(CheckError::Output(error)) => written(Err(error)),

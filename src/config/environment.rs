@@ -315,8 +315,21 @@ impl<Key> Identity<String, Key> {
     /// Issuer of the realm's tokens.
     #[must_use]
     pub fn issuer(&self) -> String {
-        format!("{}/realms/{}", self.url.trim_end_matches('/'), self.realm)
+        issuer(&self.url, &self.realm)
     }
+}
+
+fn issuer(url: &str, realm: &str) -> String {
+    format!("{}/realms/{realm}", url.trim_end_matches('/'))
+}
+
+/// Where people log in, as a program on their machine has to know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoginPlace {
+    /// Issuer of the realm's tokens.
+    pub issuer: String,
+    /// Path of a PEM file with the authority of its certificate, when it is not a public one.
+    pub certificate_authority: Option<String>,
 }
 
 /// Credentials of Keycloak's administration.
@@ -417,6 +430,21 @@ impl Environment {
         let mut values = Values::new(values);
         let resolved = self.management.convert(&mut values);
         values.finish(resolved)
+    }
+
+    /// Where people log in, with the settings of that alone.
+    ///
+    /// # Errors
+    /// Names every variable that is not set or empty.
+    pub fn resolve_login(&self, values: &BTreeMap<String, String>) -> Result<LoginPlace, MissingSettings> {
+        let mut values = Values::new(values);
+        let mut text = |setting| Convert::<String, Secret>::text(&mut values, setting);
+        let (url, authority) = (&self.identity.url, &self.identity.certificate_authority);
+        let place = LoginPlace {
+            issuer: issuer(&text(url), &self.identity.realm),
+            certificate_authority: authority.as_ref().map(text),
+        };
+        values.finish(place)
     }
 
     /// The environment with `${NAME}` where a value is known only at run time.

@@ -29,7 +29,7 @@ pub use app::{
 };
 pub use environment::{
     Admin, Cluster, ControlPlane, Dns, DnsProvider, Encryption, Environment, EnvironmentOutline, Flux,
-    FluxCredentials, FluxInstall, Gateway, Git, GitHub, GitMode, GitReader, Identity, Management,
+    FluxCredentials, FluxInstall, Gateway, Git, GitHub, GitMode, GitReader, Identity, LoginPlace, Management,
     OtherIssuer, ResolvedEnvironment, Rfc2136, Stack, TsigAlgorithm, TsigKey, WorkerGroup,
 };
 pub use load::{

@@ -8,6 +8,7 @@ mod app;
 pub mod cluster;
 mod flux;
 mod gateway;
+mod kubectl;
 mod network;
 mod platform;
 mod realm;
@@ -21,6 +22,7 @@ use serde_json::{Map, Value};
 
 pub use flux::{DECRYPTION_SECRET, FLUX_NAMESPACE, SYNC_FILE};
 pub use gateway::{AddressOf, GATEWAY_NAMESPACE, GATEWAY_SERVICE};
+pub use kubectl::login_plugin;
 pub use manifest::Manifest;
 pub use realm::group_name;
 

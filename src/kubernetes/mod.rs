@@ -10,6 +10,7 @@ mod difference;
 mod error;
 #[cfg(test)]
 mod faults_tests;
+mod kubeconfig;
 mod manifests;
 mod read;
 mod reference;
@@ -21,6 +22,7 @@ pub use condition::{Condition, condition, conditions, is_true};
 pub use connect::Cluster;
 pub use difference::between_texts;
 pub use error::KubernetesError;
+pub use kubeconfig::{ApiServer, NotMerged, kubeconfig, merged};
 pub use manifests::read_manifests;
 pub use reference::ObjectReference;
 pub use trail::{Trail, remedy, why_unready};

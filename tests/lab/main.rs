@@ -11,6 +11,7 @@
 )]
 
 mod access;
+mod break_glass;
 mod bring_up;
 mod charts;
 mod cluster_secrets;
@@ -23,6 +24,7 @@ mod hops;
 mod issuers;
 mod kills;
 mod kit;
+mod kubeconfigs;
 mod lockdown;
 mod new_platform;
 mod plans;
@@ -121,7 +123,7 @@ const LOOKING: [(&str, LabTest); 18] = [
 ];
 
 /// What changes something in the lab and puts it back.
-const CHANGING: [(&str, LabTest); 46] = [
+const CHANGING: [(&str, LabTest); 50] = [
     (
         "a_second_run_has_nothing_to_do",
         realms::a_second_run_has_nothing_to_do,
@@ -292,6 +294,22 @@ const CHANGING: [(&str, LabTest); 46] = [
     (
         "a_chart_of_the_repository_is_released",
         charts::a_chart_of_the_repository_is_released,
+    ),
+    (
+        "people_get_in_by_their_kubeconfig",
+        kubeconfigs::people_get_in_by_their_kubeconfig,
+    ),
+    (
+        "a_kubeconfig_is_added_to_kubectls_file",
+        kubeconfigs::a_kubeconfig_is_added_to_kubectls_file,
+    ),
+    (
+        "a_kubeconfig_takes_no_rights_where_the_server_is_named",
+        kubeconfigs::a_kubeconfig_takes_no_rights_where_the_server_is_named,
+    ),
+    (
+        "a_short_kubeconfig_gets_in_without_keycloak",
+        break_glass::a_short_kubeconfig_gets_in_without_keycloak,
     ),
     (
         "the_administrator_gets_in_without_keycloak",

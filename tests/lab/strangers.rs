@@ -102,7 +102,7 @@ pub(crate) fn the_administrator_gets_in_without_keycloak(lab: &Lab) {
     });
 }
 
-fn pid(lab: &Lab, name: &str) -> String {
+pub(crate) fn pid(lab: &Lab, name: &str) -> String {
     let status = lab.world.lotse(&["lab", "status", "-o", "json"]).success();
     let status: Value = serde_json::from_str(&status).unwrap();
     let processes = status["processes"].as_array().cloned().unwrap_or_default();
@@ -113,10 +113,10 @@ fn pid(lab: &Lab, name: &str) -> String {
 }
 
 /// A process that does nothing until this is dropped.
-struct Stopped(String);
+pub(crate) struct Stopped(String);
 
 impl Stopped {
-    fn new(pid: &str) -> Self {
+    pub(crate) fn new(pid: &str) -> Self {
         run(Command::new("kill").args(["-STOP", pid])).success();
         Self(pid.to_owned())
     }

@@ -10,6 +10,7 @@ pub mod deploy_key;
 mod error;
 mod files;
 mod forge;
+mod person;
 mod plan;
 mod program;
 mod proposal;
@@ -21,6 +22,7 @@ pub use cache::Edited;
 pub use error::GitError;
 pub use files::{Content, DesiredFile, DesiredFiles, read_checkout};
 pub use forge::{Forge, ForgeError};
+pub use person::email;
 pub use plan::{GitOperation, ObservedBranch, plan};
 pub use proposal::Proposal;
 

@@ -5,6 +5,7 @@
 //! never undone from here.
 
 mod address;
+mod break_glass;
 mod decryption;
 mod error;
 mod install;
@@ -17,6 +18,9 @@ mod revision;
 mod source;
 
 pub use address::{address, wait_for_address};
+pub use break_glass::{
+    BreakGlassError, Certificate, Lasting, NotWanted, Opened, Reason, Wanted, Who, break_glass,
+};
 pub use decryption::decryption_secret;
 pub use error::WorkloadError;
 pub use install::{apply_components, apply_sync, plan_components, plan_sync, wait_for_controllers};
