@@ -117,7 +117,7 @@ fn test_every_code_is_reported_for_its_sample() {
 #[test]
 fn test_problems_of_all_files_come_in_one_run() {
     let sample = Sample::new(Some("E0104"));
-    for other in ["E0111", "E0206"] {
+    for other in ["E0206", "E0111"] {
         let overlay = repository().join("tests/diag").join(other).join("environments");
         if overlay.exists() {
             copy(&overlay, &sample.root().join("environments"));

@@ -11,7 +11,7 @@ use crate::config::mask;
 use crate::config::setting::SecretSetting;
 use crate::config::tree::{Key, Node, Value};
 use crate::diag::Code;
-use crate::names::DomainName;
+use crate::names::{ClusterName, DomainName};
 
 /// Variables of the cluster class that are set from other keys.
 const OWN_VARIABLES: [(&str, &str); 2] = [
@@ -21,7 +21,7 @@ const OWN_VARIABLES: [(&str, &str); 2] = [
 
 pub(super) fn cluster(node: &Node, findings: &mut Findings<'_>) -> Option<Cluster> {
     mapping(node, findings, |fields| {
-        let cluster_name = fields.required("name", name);
+        let cluster_name = fields.required("name", name::<ClusterName>);
         let stack = fields.required("stack", stack);
         let version = fields.required("version", |node, findings| {
             let version = formed(node, findings, is_kubernetes_version, "a version such as v1.36.3")?;
@@ -34,8 +34,11 @@ pub(super) fn cluster(node: &Node, findings: &mut Findings<'_>) -> Option<Cluste
         let workers = fields.optional("workers", |node, findings| list(node, findings, worker_group));
         let cert_sans = fields.optional("apiServer", api_server);
         let variables = fields.optional("variables", variables);
-        let beside = fields.optional("secrets", secrets);
-        let inside = fields.optional("workloadSecrets", secrets);
+        let of_cluster = cluster_name.as_ref().map(ToString::to_string);
+        let beside = fields.optional("secrets", |node, findings| {
+            secrets(node, findings, of_cluster.as_deref())
+        });
+        let inside = fields.optional("workloadSecrets", |node, findings| secrets(node, findings, None));
         Some(Cluster {
             name: cluster_name?,
             stack: stack?,
@@ -146,16 +149,32 @@ fn variables(node: &Node, findings: &mut Findings<'_>) -> Option<Map<String, Jso
     node.to_json().as_object().cloned()
 }
 
-/// Secrets by name.
+/// Secrets by name. Those that begin with `cluster` are Cluster API's (its kubeconfig, its authorities), and those that carry
+/// Secrets inside.
 fn secrets(
     node: &Node,
     findings: &mut Findings<'_>,
+    cluster: Option<&str>,
 ) -> Option<BTreeMap<String, BTreeMap<String, SecretSetting>>> {
     entries(node, findings, |key, value, findings| {
         if let Err(error) = key.name.parse::<DomainName>() {
             findings.report(Code::Malformed, key.span, error.to_string());
         }
-        entries(value, findings, |_, value, findings| secret(value, findings))
+        let of_cluster = cluster.is_some_and(|cluster| key.name.starts_with(&format!("{cluster}-")));
+        if of_cluster {
+            let message = format!("the Secret `{}` would be one of the Cluster's own", key.name);
+            findings.report(Code::ReservedName, key.span, message).help =
+                Some("choose a name that does not begin with that of the Cluster".into());
+        }
+        entries(value, findings, |key, value, findings| {
+            let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+            if key.name.is_empty() || !key.name.bytes().all(allowed) {
+                let message = format!("`{}` can't be a key of a Secret", key.name);
+                findings.report(Code::Malformed, key.span, message).help =
+                    Some("letters, digits, hyphens, underscores and dots are allowed".into());
+            }
+            secret(value, findings)
+        })
     })
 }
 

@@ -8,7 +8,8 @@ use super::cluster::{cluster, is_version};
 use super::fields::{Fields, Findings, list, mapping, unique};
 use super::git::git;
 use super::scalar::{
-    age_recipient, check_url, choice, formed, inner_path, name, secret, setting, text, url_setting, word,
+    age_recipient, check_url, choice, formed, inner_path, malformed, name, secret, setting, text,
+    url_setting, word,
 };
 use crate::config::environment::{
     Admin, Dns, DnsProvider, Encryption, Environment, Flux, FluxInstall, Gateway, GitHub, Identity,
@@ -16,6 +17,7 @@ use crate::config::environment::{
 };
 use crate::config::mend::{scalar, suggest};
 use crate::config::people::Team;
+use crate::config::setting::Setting;
 use crate::config::tree::Node;
 use crate::diag::{Certainty, Code, did_you_mean};
 use crate::names::{AppName, DomainName, EnvironmentName, NamespaceName};
@@ -220,8 +222,14 @@ fn identity(node: &Node, findings: &mut Findings<'_>) -> Option<Identity> {
         let certificate_authority = fields.optional("certificateAuthority", setting);
         let admin = fields.required("admin", admin);
         let github = fields.required("github", github);
+        let own = match (&url, &realm) {
+            (Some(Setting::Literal(url)), Some(realm)) => {
+                Some(format!("{}/realms/{realm}", url.trim_end_matches('/')))
+            }
+            _ => None,
+        };
         let other_issuers = fields.optional("otherIssuers", |node, findings| {
-            list(node, findings, other_issuer)
+            other_issuers(node, findings, own.as_deref())
         });
         Some(Identity {
             url: url?,
@@ -232,6 +240,21 @@ fn identity(node: &Node, findings: &mut Findings<'_>) -> Option<Identity> {
             other_issuers: other_issuers.unwrap_or_default(),
         })
     })
+}
+
+/// The API server takes each issuer once.
+fn other_issuers(node: &Node, findings: &mut Findings<'_>, realm: Option<&str>) -> Option<Vec<OtherIssuer>> {
+    let issuers = list(node, findings, other_issuer)?;
+    let mut seen: BTreeSet<&str> = realm.into_iter().collect();
+    for issuer in &issuers {
+        if let Setting::Literal(url) = &issuer.url
+            && !seen.insert(url)
+        {
+            let message = format!("the issuer `{url}` is accepted already");
+            findings.report(Code::Repeated, node.span, message);
+        }
+    }
+    Some(issuers)
 }
 
 fn other_issuer(node: &Node, findings: &mut Findings<'_>) -> Option<OtherIssuer> {
@@ -253,12 +276,13 @@ fn other_issuer(node: &Node, findings: &mut Findings<'_>) -> Option<OtherIssuer>
 
 /// What is put before names: with `system:` it would make Kubernetes' own ones.
 fn prefix(node: &Node, findings: &mut Findings<'_>) -> Option<String> {
-    formed(
-        node,
-        findings,
-        |text| !"system:".starts_with(text) && !text.starts_with("system:"),
-        "a prefix that is none of Kubernetes' own",
-    )
+    let prefix = text(node, findings)?;
+    if "system:".starts_with(&prefix) || prefix.starts_with("system:") {
+        let message =
+            format!("with `{prefix}` an issuer could give Kubernetes' own names, which begin with system:");
+        return malformed(node, findings, &message);
+    }
+    Some(prefix)
 }
 
 fn admin(node: &Node, findings: &mut Findings<'_>) -> Option<Admin> {
