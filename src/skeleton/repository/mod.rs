@@ -41,7 +41,7 @@ pub const LAB: &str = "lab";
 const ORGANISATION: &str = "example";
 
 /// The platform's own runbooks: those of this repository.
-const PLATFORM_RUNBOOKS: [(&str, &str); 4] = [
+const PLATFORM_RUNBOOKS: [(&str, &str); 5] = [
     (
         "bring-up.md",
         include_str!("../../../runbooks/platform/bring-up.md"),
@@ -53,6 +53,10 @@ const PLATFORM_RUNBOOKS: [(&str, &str); 4] = [
     (
         "flux-not-ready.md",
         include_str!("../../../runbooks/platform/flux-not-ready.md"),
+    ),
+    (
+        "logins-down.md",
+        include_str!("../../../runbooks/platform/logins-down.md"),
     ),
     (
         "no-address.md",
