@@ -59,6 +59,7 @@ pub fn replace(path: &Utf8Path, content: impl AsRef<[u8]>, mode: u32) -> io::Res
 pub fn unwritten(path: &Utf8Path, error: &io::Error) -> io::Error {
     let deepest = causes::chain(error).last().map(ToString::to_string);
     let why = deepest.unwrap_or_default();
+    let why = why.split(" at path ").next().unwrap_or_default();
     io::Error::new(error.kind(), format!("{path} can't be written: {why}"))
 }
 
@@ -94,6 +95,18 @@ mod tests {
 
     fn age(file: &std::fs::File) {
         file.set_modified(SystemTime::now() - 2 * SETTLED).unwrap();
+    }
+
+    #[test]
+    fn test_a_file_that_cannot_be_written_is_named_and_no_other() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = Utf8Path::from_path(directory.path()).unwrap().join("none/plan");
+        let told = replace(&path, "a", PRIVATE).unwrap_err().to_string();
+        assert!(
+            told.starts_with(&format!("{path} can't be written: No such file")),
+            "{told}"
+        );
+        assert!(!told.contains(PREFIX), "{told}");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::{Bootstrap, Stage, StageError, drift};
 use crate::desired::Manifest;
 use crate::desired::cluster::authentication;
 use crate::kubernetes::{Cluster, KubernetesError};
+use crate::plan::{Change, FieldChange};
 use crate::report::{Reporter, Task};
 use crate::secret::Secret;
 use crate::surface::management::{self, Fitted, HeldTurn, Logins, Served, Turn};
@@ -133,7 +134,7 @@ pub(super) async fn fit(
     management: &Cluster,
     (served, cluster): (&Served, &Manifest),
 ) -> Result<Fitted, KubernetesError> {
-    let authentication = authentication(bootstrap.environment, bootstrap.authority.as_deref());
+    let authentication = authentication(bootstrap.environment, &bootstrap.authorities);
     management::fit(management, served, cluster, &authentication).await
 }
 
@@ -156,7 +157,8 @@ pub(super) async fn connect(bootstrap: &Bootstrap<'_>, systems: &Systems) -> Res
     })
 }
 
-/// Applies what differs, and tells `mending` that this was changed by others, where that is known.
+/// Applies what differs, and tells `mending` that this was changed by others, where that is known: what secrets and the list
+/// of issuers should be is not published.
 async fn apply(
     cluster: &Cluster,
     manifests: &[Manifest],
@@ -164,7 +166,13 @@ async fn apply(
 ) -> Result<usize, StageError> {
     let plan = cluster.plan(manifests).await?;
     if let Some(task) = mending {
-        drift::tell(task, plan.changes());
+        drift::tell(task, plan.changes().filter(|change| is_of_published(change)));
     }
     Ok(cluster.apply_plan(&plan).await?)
+}
+
+fn is_of_published(change: &Change) -> bool {
+    let is_secret = change.object.starts_with("Secret/");
+    let is_of_issuers = |field: &FieldChange| field.path.contains(management::AUTHENTICATION);
+    !is_secret && (change.fields.is_empty() || !change.fields.iter().all(is_of_issuers))
 }

@@ -3,12 +3,14 @@
 use super::cluster::Workload;
 use super::preflight::Systems;
 use super::{Bootstrap, Stage, StageError, drift};
+use crate::causes;
 use crate::config::FluxCredentials;
 use crate::desired::Manifest;
 use crate::kubernetes::{Cluster, Ensure};
 use crate::report::{Reporter, Task};
 use crate::ssh::DeployKey;
 use crate::surface::git::{Published, deploy_key};
+use crate::surface::management;
 use crate::surface::workload::{self, ObservedSource, SourceSecret};
 
 /// Installs Flux, gives it its source, and waits until everything is Ready at the commit. Gives how many objects
@@ -25,6 +27,7 @@ pub(super) async fn hand_over(
     let plan = workload::plan_components(cluster, release).await?;
     let wait = bootstrap.wait(Stage::Flux, "Flux's definitions", &task);
     let mut changes = workload::apply_components(cluster, &plan, &wait).await?;
+    changes += give_secrets(bootstrap, cluster).await?;
     changes += give_source_secret(bootstrap, systems, workload, &task).await?;
     changes += give_decryption_key(bootstrap, systems, workload).await?;
     workload::wait_for_controllers(
@@ -78,6 +81,13 @@ fn objects(count: usize) -> String {
     }
 }
 
+/// What Cluster API has put into the cluster is as declared, whatever has become of it since. Its fields are looked after
+/// by Cluster API, in our name.
+async fn give_secrets(bootstrap: &Bootstrap<'_>, cluster: &Cluster) -> Result<usize, StageError> {
+    let secrets = management::workload_secrets(bootstrap.environment);
+    Ok(cluster.clone().overruling(true).apply_all(&secrets).await?)
+}
+
 /// Before the first sync: what is encrypted would fail otherwise.
 async fn give_decryption_key(
     bootstrap: &Bootstrap<'_>,
@@ -111,8 +121,9 @@ async fn give_source_secret(
             return give_deploy_key(bootstrap, systems, (cluster, &observed), hosts).await;
         }
     };
+    let removed = forget_deploy_key(bootstrap, systems, (&observed, task)).await;
     match observed.ensure_password(cluster, username, password).await? {
-        SourceSecret::Written => Ok(1),
+        SourceSecret::Written => Ok(1 + removed),
         SourceSecret::Kept => Ok(0),
         SourceSecret::Differs => {
             task.warn(
@@ -121,6 +132,25 @@ async fn give_source_secret(
             Ok(0)
         }
     }
+}
+
+/// Flux reads by user name and password from now on: its key goes, as long as the cluster has it and so tells that
+/// there is one. Where the forge does not let it go, that is left to people.
+async fn forget_deploy_key(
+    bootstrap: &Bootstrap<'_>,
+    systems: &Systems,
+    (observed, task): (&ObservedSource, &Task<'_>),
+) -> usize {
+    if observed.deploy_key().is_none() {
+        return 0;
+    }
+    let title = deploy_key::title(bootstrap.environment.name.as_str());
+    let removed = async { deploy_key::unregister(&systems.branch.forge()?, &title).await };
+    removed.await.unwrap_or_else(|error| {
+        let reason = causes::in_one_line(&error);
+        task.warn(format!("the deploy key `{title}` is left at the forge: {reason}"));
+        0
+    })
 }
 
 /// The key is in the cluster before the forge hears of it: a bring-up that is killed in between goes on with it.

@@ -1,6 +1,7 @@
 //! How long stages may wait for the systems.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -66,6 +67,17 @@ impl Limits {
     #[must_use]
     pub fn of_stage(&self, stage: Stage) -> Duration {
         self.of_stages.get(&stage).copied().unwrap_or(self.every)
+    }
+}
+
+/// As it is given, in seconds.
+impl fmt::Display for StageLimit {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.limit.as_secs();
+        match self.stage {
+            Some(stage) => write!(formatter, "{stage}={seconds}s"),
+            None => write!(formatter, "{seconds}s"),
+        }
     }
 }
 

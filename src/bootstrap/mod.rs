@@ -18,6 +18,7 @@ mod proof;
 mod repository;
 mod runbooks;
 mod scope;
+mod undeclared;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -40,6 +41,7 @@ pub use scope::Scope;
 
 use crate::config::{Declarations, ResolvedEnvironment};
 use crate::desired::Desired;
+use crate::desired::cluster::Authorities;
 use crate::kubernetes::Wait;
 use crate::names::Login;
 use crate::report::{Reporter, Task};
@@ -80,8 +82,8 @@ pub struct Bootstrap<'a> {
     pub who: String,
     /// Which checks count before anything is changed.
     pub checks: Chosen,
-    /// PEM of the authority of Keycloak's certificate, where it is not a public one.
-    pub authority: Option<String>,
+    /// PEM of the authorities of issuers' certificates, where they aren't public ones.
+    pub authorities: Authorities,
     /// What is done with objects of the realm that are ours and no longer declared; they stay without it.
     pub pruning: Option<Pruning>,
     /// Whether fields that other programs have set are taken over from them.
@@ -228,7 +230,10 @@ async fn stages(
     let names = names::point_at_gateway(bootstrap, systems, &workload, reporter);
     progress.of(Stage::Dns, names, |changes| *changes).await?;
     let proof = proof::prove(bootstrap, &workload, reporter);
-    let left = progress.of(Stage::Proof, proof, |_| 0).await?;
+    let mut left = progress.of(Stage::Proof, proof, |_| 0).await?;
+    left.extend(proof::refused_issuers(bootstrap, &workload).await);
+    let undeclared = undeclared::left(bootstrap, systems, &workload).await;
+    left.extend(undeclared.map_err(|error| (Stage::Proof, error.into()))?);
 
     Ok(Outcome {
         commit: published.commit.short(),

@@ -7,6 +7,7 @@ use jiff::civil::Date;
 
 use super::cluster::Workload;
 use super::{Bootstrap, Stage, StageError};
+use crate::causes;
 use crate::config::{Declarations, Subject};
 use crate::desired::OIDC_PREFIX;
 use crate::kubernetes::Cluster;
@@ -127,6 +128,26 @@ pub(super) async fn prove(
         questions.len()
     ));
     Ok(Vec::new())
+}
+
+/// What is left to do where the API server has refused the list of issuers, which shows in none of the realm's logins.
+pub(super) async fn refused_issuers(bootstrap: &Bootstrap<'_>, workload: &Workload) -> Option<String> {
+    if bootstrap.environment.identity.other_issuers.is_empty() {
+        return None;
+    }
+    match workload::refused_since(&workload.cluster).await {
+        Ok(since) => since.map(|since| {
+            format!(
+                "the API server refused its list of issuers at {since:.0} and goes on with the one before: \
+                 `lotse preflight {} --only other-issuers` tells why, or its log",
+                bootstrap.environment.name
+            )
+        }),
+        Err(error) => {
+            tracing::info!(error = causes::in_one_line(&error), "the metrics can't be read");
+            None
+        }
+    }
 }
 
 /// As whom the API server should know a person.

@@ -5,7 +5,7 @@ use std::time::Instant;
 use camino::Utf8Path;
 use clap::Args;
 
-use super::bootstrap::LabLogins;
+use super::bootstrap::{LabLogins, timeouts};
 use super::environment::{Choices, check_realm, check_settings, find_lab, with_bootstrap};
 use super::plan::{self, Target};
 use super::pruning::PruningArguments;
@@ -187,7 +187,14 @@ fn command(arguments: &ApplyArguments) -> String {
         .target
         .iter()
         .map(|target| format!(" --target {target}"));
-    format!("lotse apply {}{}", arguments.what, targets.collect::<String>())
+    let pruning = arguments.pruning.words();
+    let forced = arguments.force_conflicts.then(|| " --force-conflicts".to_owned());
+    let options: String = targets
+        .chain(pruning)
+        .chain(forced)
+        .chain(timeouts(&arguments.timeout))
+        .collect();
+    format!("lotse apply {}{options}", arguments.what)
 }
 
 async fn carry_out(

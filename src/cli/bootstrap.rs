@@ -156,12 +156,26 @@ async fn bring_up(
         (choices, reporter),
         async |bootstrap| {
             let done = Box::pin(bootstrap::run(bootstrap, &Scope::default(), reporter)).await;
-            done.map_err(|failed| {
-                error::of_bootstrap(&failed, &format!("lotse bootstrap {}", arguments.environment))
-            })
+            done.map_err(|failed| error::of_bootstrap(&failed, &command(arguments)))
         },
     )
     .await
+}
+
+/// What goes on from a failure: the same again.
+fn command(arguments: &BootstrapArguments) -> String {
+    let skipped = arguments.skip.iter().map(|check| format!(" --skip {check}"));
+    let forced = arguments.force_conflicts.then(|| " --force-conflicts".to_owned());
+    let options: String = skipped
+        .chain(forced)
+        .chain(timeouts(&arguments.timeout))
+        .collect();
+    format!("lotse bootstrap {}{options}", arguments.environment)
+}
+
+/// ` --timeout STAGE=TIME` for each limit that was given.
+pub(super) fn timeouts(limits: &[StageLimit]) -> impl Iterator<Item = String> {
+    limits.iter().map(|limit| format!(" --timeout {limit}"))
 }
 
 /// People of the lab log in at its forge; the lab knows their passwords.

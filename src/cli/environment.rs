@@ -9,7 +9,8 @@ use serde_json::Map;
 use super::workspace::Workspace;
 use super::{CommandError, Kind, Settings};
 use crate::bootstrap::{Bootstrap, Chosen, Limits, PersonLogin, Pruning};
-use crate::config::{Declarations, Loaded, LoginPlace, MissingSettings};
+use crate::config::{Declarations, EnvName, Identity, Loaded, LoginPlace, MissingSettings};
+use crate::desired::cluster::Authorities;
 use crate::desired::{Desired, Manifest};
 use crate::kubernetes::{Cluster, KubernetesError};
 use crate::lab::RunningLab;
@@ -31,7 +32,7 @@ pub(super) fn check_settings(loaded: &Loaded, settings: &Settings) -> Result<(),
     environment
         .resolve(&values)
         .map(drop)
-        .map_err(|missing| missing_settings(&missing, &environment.name))
+        .map_err(|missing| missing_settings(&missing, settings, &environment.name))
 }
 
 /// People could not log in to another realm of a lab, which would only be seen at the very end.
@@ -49,9 +50,20 @@ pub(super) fn check_realm(loaded: &Loaded) -> Result<(), CommandError> {
     )))
 }
 
-fn missing_settings(missing: &MissingSettings, environment: &EnvironmentName) -> CommandError {
+fn missing_settings(
+    missing: &MissingSettings,
+    settings: &Settings,
+    environment: &EnvironmentName,
+) -> CommandError {
     let file = format!("environments/{environment}/environment.yaml");
-    CommandError::from_error(Kind::Usage, missing).hint(format!(
+    let unreadable = missing.names.iter().map(EnvName::as_str);
+    let unreadable = unreadable.filter(|name| settings.unreadable.contains(*name));
+    let told = unreadable.fold(CommandError::from_error(Kind::Usage, missing), |told, name| {
+        told.hint(format!(
+            "{name} is set, and its value is not UTF-8: that can't be used"
+        ))
+    });
+    told.hint(format!(
         "{file} names them: set them (`export NAME=...`) and run the command again, or correct the file"
     ))
 }
@@ -97,13 +109,10 @@ pub(super) async fn with_bootstrap<T>(
     let environment = declarations
         .environment
         .resolve(&values)
-        .map_err(|missing| missing_settings(&missing, &declarations.environment.name))?;
+        .map_err(|missing| missing_settings(&missing, settings, &declarations.environment.name))?;
     let desired = Desired::build(declarations, &environment, workspace.today);
     let (files, owned) = workspace.publication(declarations, &desired)?;
     let flux = super::flux::release(settings, &environment, reporter).await?;
-    // Preflight says what is wrong with a file that can't be read.
-    let authority = environment.identity.certificate_authority.as_ref();
-    let authority = authority.and_then(|path| fs_err::read_to_string(path).ok());
     let bootstrap = Bootstrap {
         declarations,
         environment: &environment,
@@ -116,7 +125,7 @@ pub(super) async fn with_bootstrap<T>(
         login,
         who: settings.who.clone(),
         checks: choices.checks,
-        authority,
+        authorities: authorities(&environment.identity),
         pruning: choices.prune.map(|limit| Pruning {
             limit,
             backup: backup_file(settings, &declarations.environment.name),
@@ -125,6 +134,19 @@ pub(super) async fn with_bootstrap<T>(
         limits: choices.limits,
     };
     work(&bootstrap).await
+}
+
+/// Preflight says what is wrong with a file that can't be read.
+fn authorities(identity: &Identity<String, Secret>) -> Authorities {
+    let read = |path: &Option<String>| {
+        let path = path.as_ref()?;
+        fs_err::read_to_string(path).ok()
+    };
+    let others = identity.other_issuers.iter();
+    Authorities {
+        realm: read(&identity.certificate_authority),
+        other_issuers: others.map(|other| read(&other.certificate_authority)).collect(),
+    }
 }
 
 /// A file for what is deleted now.
@@ -143,7 +165,7 @@ pub(super) async fn management(
     let environment = &loaded.declarations.environment;
     let resolved = environment
         .resolve_management(&values(settings, lab)?)
-        .map_err(|missing| missing_settings(&missing, &environment.name))?;
+        .map_err(|missing| missing_settings(&missing, settings, &environment.name))?;
     let path = resolved.kubeconfig.as_deref().map(Into::into);
     Cluster::from_settings(path, Some(&resolved.context))
         .await
@@ -162,7 +184,7 @@ pub(super) fn login_place(
     let environment = &loaded.declarations.environment;
     environment
         .resolve_login(&values(settings, lab)?)
-        .map_err(|missing| missing_settings(&missing, &environment.name))
+        .map_err(|missing| missing_settings(&missing, settings, &environment.name))
 }
 
 /// The administrator's kubeconfig of a workload cluster.

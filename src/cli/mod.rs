@@ -220,6 +220,8 @@ async fn run(command: Command, settings: &Settings) -> Result<Exit, CommandError
 fn written(result: io::Result<Exit>) -> Result<Exit, CommandError> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Exit::Done),
-        other => other.map_err(|error| CommandError::from_error(Kind::Failed, &error)),
+        other => other.map_err(|error| {
+            CommandError::new(Kind::Failed, format!("the output can't be written: {error}"))
+        }),
     }
 }

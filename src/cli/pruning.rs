@@ -14,6 +14,12 @@ pub(super) struct PruningArguments {
 }
 
 impl PruningArguments {
+    /// As it was given on the command line.
+    pub(super) fn words(self) -> Option<String> {
+        self.limit()
+            .map(|limit| format!(" --prune --prune-limit {limit}"))
+    }
+
     /// How many may be deleted; none without `--prune`.
     pub(super) fn limit(self) -> Option<usize> {
         self.prune.then_some(self.prune_limit)

@@ -2,7 +2,7 @@
 //!
 //! The only place that reads the environment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::ffi::OsString;
 
@@ -71,6 +71,8 @@ pub struct Settings {
     pub interrupted: CancellationToken,
     /// Environment variables that declarations may name with `{env: NAME}`.
     pub variables: BTreeMap<String, String>,
+    /// Names of those that can't be used, since their value is not UTF-8.
+    pub unreadable: BTreeSet<String>,
 }
 
 impl Settings {
@@ -93,6 +95,7 @@ impl Settings {
             program: program()?,
             interrupted: CancellationToken::new(),
             variables: variables(),
+            unreadable: unreadable(),
         })
     }
 
@@ -192,9 +195,16 @@ fn utf8(path: std::io::Result<OsString>, what: &str) -> Result<Utf8PathBuf, Comm
         .map_err(|path| CommandError::new(Kind::Usage, format!("{what} is not UTF-8: {}", path.display())))
 }
 
-/// The environment as text; variables that are not UTF-8 can't be named in a declaration and are left out.
+/// The environment as text; values that are not UTF-8 are left out.
 fn variables() -> BTreeMap<String, String> {
     env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+fn unreadable() -> BTreeSet<String> {
+    env::vars_os()
+        .filter(|(_, value)| value.to_str().is_none())
+        .filter_map(|(name, _)| name.into_string().ok())
         .collect()
 }

@@ -301,6 +301,8 @@ pub struct Identity<Text = Setting, Key = SecretSetting> {
 pub struct OtherIssuer<Text = Setting> {
     /// Its address, https.
     pub url: Text,
+    /// Path of a PEM file with the authority of its certificate, when it is not a public one.
+    pub certificate_authority: Option<Text>,
     /// The client whose tokens are accepted.
     pub client_id: Text,
     /// Claim that becomes the user name.
@@ -570,6 +572,7 @@ impl OtherIssuer {
     fn convert<Text, Key>(&self, to: &mut impl Convert<Text, Key>) -> OtherIssuer<Text> {
         OtherIssuer {
             url: to.text(&self.url),
+            certificate_authority: self.certificate_authority.as_ref().map(|path| to.text(path)),
             client_id: to.text(&self.client_id),
             username_claim: self.username_claim.clone(),
             groups_claim: self.groups_claim.clone(),

@@ -140,20 +140,30 @@ fn variable(name: &str, value: &Value) -> Value {
     json!({ "name": name, "value": value })
 }
 
+/// PEM of the authorities of issuers' certificates, where they aren't public ones.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Authorities {
+    /// That of Keycloak's.
+    pub realm: Option<String>,
+    /// Those of the other issuers, in the order of their declaration.
+    pub other_issuers: Vec<Option<String>>,
+}
+
 /// How the API server takes the tokens of persons, for a class with a variable for all of it
-/// (`AuthenticationConfiguration`, v1 since Kubernetes 1.34). `authority` is the PEM of the authority of the issuers'
-/// certificates where it is not a public one.
+/// (`AuthenticationConfiguration`, v1 since Kubernetes 1.34).
 ///
 /// Names that begin with `system:` are Kubernetes' own: whatever the claims of an issuer say, no token gets one.
 #[must_use]
-pub fn authentication<Key>(environment: &Environment<String, Key>, authority: Option<&str>) -> Value {
+pub fn authentication<Key>(environment: &Environment<String, Key>, authorities: &Authorities) -> Value {
     let identity = &environment.identity;
     let realm = json!({
-        "issuer": issuer(&identity.issuer(), KUBECTL_CLIENT, authority),
+        "issuer": issuer(&identity.issuer(), KUBECTL_CLIENT, authorities.realm.as_deref()),
         "claimMappings": mappings("preferred_username", "groups", OIDC_PREFIX),
         "userValidationRules": user_rules(),
     });
-    let others = identity.other_issuers.iter().map(|other| {
+    let others = identity.other_issuers.iter().enumerate().map(|(index, other)| {
+        let authority = authorities.other_issuers.get(index);
+        let authority = authority.and_then(Option::as_deref);
         let prefix = other.prefix.as_deref().unwrap_or(OIDC_PREFIX);
         json!({
             "issuer": issuer(&other.url, &other.client_id, authority),

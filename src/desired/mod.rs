@@ -32,6 +32,9 @@ use identity::Realm;
 
 /// Label of everything that lotse declares; its value is the environment.
 pub const ENVIRONMENT_LABEL: &str = "lotse.dev/environment";
+/// Kubernetes' recommended label for who looks after an object, and what we write there.
+const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+const MANAGER: &str = "lotse";
 /// Label of everything around one application; its value is the application.
 pub const APP_LABEL: &str = "lotse.dev/app";
 /// Label of the namespaces of applications that may create cluster-scoped objects.
@@ -239,8 +242,14 @@ fn pod_security<Text, Key>(
     })
 }
 
+/// A label selector for what carries the mark of an environment.
+#[must_use]
+pub fn selector_of(environment: &EnvironmentName) -> String {
+    format!("{MANAGED_BY}={MANAGER},{ENVIRONMENT_LABEL}={environment}")
+}
+
 /// An object with our mark. `content` holds what comes beside `metadata`.
-fn marked<Text, Key>(
+pub(crate) fn marked<Text, Key>(
     environment: &Environment<Text, Key>,
     (api_version, kind): (&str, &str),
     name: &str,
@@ -251,6 +260,6 @@ fn marked<Text, Key>(
         _ => Map::new(),
     };
     Manifest::build(api_version, kind, name, content)
-        .with_label("app.kubernetes.io/managed-by", "lotse")
+        .with_label(MANAGED_BY, MANAGER)
         .with_label(ENVIRONMENT_LABEL, environment.name.as_str())
 }

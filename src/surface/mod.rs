@@ -1,8 +1,9 @@
 //! The five surfaces, each with the same four doors: desired (pure) → observe → plan (pure) → apply. Beside them the
-//! cloud that machines are made in, which is only read, and the program that encrypts files.
+//! cloud that machines are made in and the issuers of others, which are only read, and the program that encrypts files.
 
 pub mod dns;
 pub mod git;
+pub mod issuer;
 pub mod keycloak;
 pub mod management;
 pub mod openstack;

@@ -47,8 +47,50 @@ pub(crate) fn secrets_reach_the_provider_and_the_cluster(lab: &Lab) {
     let changed = lotse(&["plan", "lab", "--detailed-exitcode"], SECOND);
     assert_eq!(changed.code, Some(5), "{}", changed.stdout);
     assert!(changed.stdout.contains("***"), "{}", changed.stdout);
-    lotse(&["bootstrap", "lab"], SECOND).success();
+    let told = lotse(&["bootstrap", "lab"], SECOND);
+    assert!(
+        !told.stderr.contains("put back"),
+        "it was declared: {}",
+        told.stderr
+    );
+    told.success();
     is_there(lab, SECOND);
+
+    let inside = ["secret", "cloud-config", "-n", "kube-system"];
+    let edited = format!(
+        "{{\"data\":{{\"clouds.yaml\":\"{}\"}}}}",
+        STANDARD.encode("edited")
+    );
+    lab.prod
+        .run(&[&["patch"], &inside[..], &["--type=merge", "-p", &edited]].concat())
+        .success();
+    is_put_back(lab, &lotse);
+    lab.prod.run(&[&["delete"], &inside[..]].concat()).success();
+    is_put_back(lab, &lotse);
+
+    // What is no longer declared stays, and is told.
+    let ran = Checkout::copy(lab).bootstrap(lab, &[]);
+    let told = ran.success();
+    let plan = Checkout::copy(lab)
+        .lotse(lab, &["plan", "lab", "--detailed-exitcode"])
+        .success();
+    for (object, delete) in [
+        ("Secret/prod/cloud", "secret cloud -n prod"),
+        ("ClusterResourceSet/prod/prod", "clusterresourceset prod -n prod"),
+        (
+            "Secret/kube-system/cloud-config",
+            "secret cloud-config -n kube-system",
+        ),
+    ] {
+        assert!(
+            told.contains(&format!("`kubectl delete {delete}`")),
+            "{object}\n{told}"
+        );
+        assert!(
+            plan.contains(&format!("{object} is no longer declared, and stays")),
+            "{plan}"
+        );
+    }
 
     lab.moin
         .run(&[
@@ -67,6 +109,19 @@ pub(crate) fn secrets_reach_the_provider_and_the_cluster(lab: &Lab) {
         .success();
     Checkout::copy(lab).bootstrap(lab, &[]).success();
     settled(lab);
+}
+
+fn is_put_back(lab: &Lab, lotse: &dyn Fn(&[&str], &str) -> Ran) {
+    let plan = lotse(&["plan", "lab", "--detailed-exitcode"], SECOND);
+    assert_eq!(plan.code, Some(5), "{}", plan.stdout);
+    assert!(
+        plan.stdout.contains("Secret/kube-system/cloud-config"),
+        "{}",
+        plan.stdout
+    );
+    lotse(&["apply", "lab", "--yes", "--target", "workload"], SECOND).success();
+    is_there(lab, SECOND);
+    lotse(&["plan", "lab", "--detailed-exitcode"], SECOND).success();
 }
 
 fn is_there(lab: &Lab, clouds: &str) {

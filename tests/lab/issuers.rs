@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::access::kubectl_of;
-use crate::kit::{Kubectl, Lab, block_on, eventually};
+use crate::kit::{Kubectl, Lab, block_on, eventually, run};
 use crate::systems::{Checkout, authority, keycloak, settled};
 
 const ENVIRONMENT: &str = "environments/lab/environment.yaml";
@@ -23,10 +23,17 @@ pub(crate) fn two_issuers_are_accepted_at_once(lab: &Lab) {
 
     let checkout = Checkout::copy(lab);
     let declared = format!(
-        "  realm: scs\n  otherIssuers: [{{url: \"{issuer}\", clientId: former, prefix: \"dex:\"}}]\n"
+        "  realm: scs\n  otherIssuers: [{{url: \"{issuer}\", certificateAuthority: {{env: LOTSE_LAB_CA_FILE}}, \
+         clientId: former, prefix: \"dex:\"}}]\n"
     );
     checkout.replace(ENVIRONMENT, "  realm: scs\n", &declared);
-    checkout.bootstrap(lab, &[]).success();
+    let told = checkout.bootstrap(lab, &[]);
+    assert!(
+        !told.stderr.contains("put back"),
+        "it was declared: {}",
+        told.stderr
+    );
+    told.success();
     let seen = eventually("the API server reads its file", Duration::from_secs(90), || {
         whoami(&former).ok_or_else(|| "it is not accepted".to_owned())
     });
@@ -41,12 +48,51 @@ pub(crate) fn two_issuers_are_accepted_at_once(lab: &Lab) {
         .lotse(lab, &["plan", "lab", "--detailed-exitcode"])
         .success();
 
+    is_refused(lab, &issuer);
+
     Checkout::copy(lab).bootstrap(lab, &[]).success();
     eventually("the API server forgets it", Duration::from_secs(90), || {
         whoami(&former).map_or(Ok(()), |_| Err("it is still accepted".to_owned()))
     });
     block_on(async { keycloak(lab).delete(&[FORMER], None).await.unwrap() });
     settled(lab);
+}
+
+/// An issuer that does not answer as such is seen before, and where that is left out, the API server's refusal is told.
+fn is_refused(lab: &Lab, issuer: &str) {
+    let checkout = Checkout::copy(lab);
+    let authority = "certificateAuthority: {env: LOTSE_LAB_CA_FILE}";
+    let declared = format!(
+        "  realm: scs\n  otherIssuers:\n    - {{url: \"{issuer}\", {authority}, clientId: former, prefix: \"dex:\"}}\n    \
+         - {{url: \"{issuer}-of-nobody\", {authority}, clientId: former}}\n    \
+         - {{url: {{env: TWICE}}, {authority}, clientId: former}}\n"
+    );
+    checkout.replace(ENVIRONMENT, "  realm: scs\n", &declared);
+    let lotse = |arguments: &[&str]| {
+        let mut command = lab.world.command(arguments);
+        run(checkout.enter(&mut command).env("TWICE", issuer))
+    };
+    let preflight = lotse(&["preflight", "lab", "--only", "other-issuers"]);
+    assert_eq!(preflight.code, Some(7), "{}", preflight.stdout);
+    for wanted in [
+        "/realms/former-of-nobody/.well-known/openid-configuration answers 404",
+        "/realms/former` is declared twice",
+    ] {
+        assert!(
+            preflight.stdout.contains(wanted),
+            "{wanted}\n{}",
+            preflight.stdout
+        );
+    }
+    let bootstrap = ["bootstrap", "lab", "--skip", "other-issuers"];
+    lotse(&bootstrap).success();
+    eventually("the refusal is told", Duration::from_secs(150), || {
+        let told = lotse(&bootstrap).success();
+        let is_told = told.contains("the API server refused its list of issuers at 20");
+        if is_told { Ok(()) } else { Err(told) }
+    });
+    let ours = whoami(&kubectl_of(lab, "ada")).expect("people of the realm log in as before");
+    assert_eq!(ours["username"], "oidc:ada");
 }
 
 /// Who the API server takes somebody for.

@@ -17,10 +17,12 @@ use serde::{Deserialize, Serialize};
 pub use moved::Moved;
 
 use super::preflight::{self, Systems};
-use super::{Bootstrap, BootstrapError, Scope, Stage, StageError, cluster, identity, repository, scope};
+use super::{
+    Bootstrap, BootstrapError, Scope, Stage, StageError, cluster, identity, repository, scope, undeclared,
+};
 use crate::desired::identity::ClientKind;
 use crate::desired::{APP_LABEL, Manifest};
-use crate::kubernetes::{ApplyOperation, between_texts};
+use crate::kubernetes::{ApplyOperation, ObjectReference, between_texts};
 use crate::names::EnvironmentName;
 use crate::plan::{Action, Change, FieldChange, FieldConflict, Plan};
 use crate::report::{Reporter, Task};
@@ -118,6 +120,9 @@ pub struct SurfacePlan {
     pub changes: Vec<PlannedChange>,
     /// What is known only once something else is there.
     pub known_after: Vec<KnownAfter>,
+    /// Objects that we made, which are no longer declared and stay.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undeclared: Vec<String>,
 }
 
 /// One change.
@@ -183,6 +188,7 @@ impl EnvironmentPlan {
         for plan in self.surfaces.iter_mut().filter(|plan| !scope.has(plan.surface)) {
             narrow(&mut plan.changes, scope);
             plan.known_after.clear();
+            plan.undeclared.clear();
         }
         self.surfaces
             .retain(|plan| scope.has(plan.surface) || !plan.changes.is_empty());
@@ -320,7 +326,12 @@ async fn of_management(bootstrap: &Bootstrap<'_>, systems: &Systems) -> Result<S
         place: format!("{}, namespace {}", declared.context, declared.namespace),
         changes: changes(&plan, |_| None),
         known_after: Vec::new(),
+        undeclared: named(&undeclared::beside(bootstrap, &systems.management).await?),
     })
+}
+
+fn named(objects: &[ObjectReference]) -> Vec<String> {
+    objects.iter().map(ToString::to_string).collect()
 }
 
 async fn of_keycloak(bootstrap: &Bootstrap<'_>, systems: &Systems) -> Result<SurfacePlan, StageError> {
@@ -342,6 +353,7 @@ async fn of_keycloak(bootstrap: &Bootstrap<'_>, systems: &Systems) -> Result<Sur
         place: format!("realm {}", wanted.realm.name),
         changes: changes(&plan, app_of),
         known_after: Vec::new(),
+        undeclared: Vec::new(),
     })
 }
 
@@ -360,6 +372,7 @@ async fn of_git(
         place: format!("branch {} of {}", git.branch, git.url),
         changes: changes(&plan, |operation| ownership.of_path(operation.path())),
         known_after: Vec::new(),
+        undeclared: Vec::new(),
     })
 }
 
@@ -434,6 +447,7 @@ mod tests {
                 what: "more".into(),
                 after: "then".into(),
             }],
+            undeclared: Vec::new(),
         };
         EnvironmentPlan {
             api_version: API_VERSION.into(),

@@ -119,6 +119,7 @@ mod tests {
                 place: String::new(),
                 changes: changes.iter().map(change).collect(),
                 known_after: Vec::new(),
+                undeclared: Vec::new(),
             }],
         }
     }

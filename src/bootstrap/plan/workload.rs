@@ -1,14 +1,14 @@
 //! The plan of the workload cluster, and of the zone, which needs the address of its gateway.
 
 use super::super::preflight::Systems;
-use super::super::{Bootstrap, Stage, StageError, identity, names};
+use super::super::{Bootstrap, Stage, StageError, identity, names, undeclared};
 use super::pruned::pruned;
-use super::{KnownAfter, Ownership, PlannedChange, Surface, SurfacePlan, changes, of_objects};
+use super::{KnownAfter, Ownership, PlannedChange, Surface, SurfacePlan, changes, named, of_objects};
 use crate::config::FluxCredentials;
 use crate::desired::Manifest;
 use crate::desired::identity::ClientKind;
 use crate::kubernetes::{Cluster, KubernetesError, ObjectReference};
-use crate::plan::{Action, Change};
+use crate::plan::{Action, Change, FieldChange};
 use crate::ssh::DeployKey;
 use crate::surface::git::deploy_key::{self, Registration};
 use crate::surface::keycloak::KeycloakError;
@@ -31,12 +31,14 @@ pub(super) async fn of_workload(
         place: format!("cluster {}", bootstrap.environment.cluster.name),
         changes,
         known_after,
+        undeclared: Vec::new(),
     };
     let zone = |changes, known_after| SurfacePlan {
         surface: Surface::Dns,
         place: format!("zone {}", bootstrap.environment.dns.zone),
         changes,
         known_after,
+        undeclared: Vec::new(),
     };
     let cluster = match connect(bootstrap, systems).await.map_err(in_flux)? {
         Connection::Made(cluster) => cluster,
@@ -59,7 +61,13 @@ pub(super) async fn of_workload(
         .await
         .map_err(in_flux)?;
     let (records, later) = records(bootstrap, systems, &cluster).await.map_err(in_dns)?;
-    Ok((plan(objects, Vec::new()), zone(records, later)))
+    let undeclared = undeclared::inside(bootstrap, &cluster).await;
+    let undeclared = undeclared.map_err(|error| in_flux(error.into()))?;
+    let plan = SurfacePlan {
+        undeclared: named(&undeclared),
+        ..plan(objects, Vec::new())
+    };
+    Ok((plan, zone(records, later)))
 }
 
 /// Whether the workload cluster can be asked.
@@ -133,7 +141,9 @@ async fn secrets(
     systems: &Systems,
     cluster: &Cluster,
 ) -> Result<Vec<PlannedChange>, StageError> {
-    let mut planned = Vec::new();
+    let given = management::workload_secrets(bootstrap.environment);
+    let plan = cluster.clone().overruling(true).plan(&given).await?;
+    let mut planned = changes(&plan, |_| None);
     planned.extend(source(bootstrap, systems, cluster).await?);
     if let Some(identity) = &systems.identity {
         let secret = workload::decryption_secret(&bootstrap.environment.name, identity);
@@ -190,22 +200,50 @@ async fn source(
         .map(|change| PlannedChange::new(None, change))
         .into_iter()
         .collect();
-    if let FluxCredentials::DeployKey(_) = credentials {
-        let key = observed.deploy_key();
-        let title = deploy_key::title(bootstrap.environment.name.as_str());
-        let forge = systems.branch.forge()?;
-        let found = deploy_key::registration(&forge, &title, key.as_ref().map(DeployKey::public)).await?;
-        planned.extend(key_changes(&found, &title));
+    let key = observed.deploy_key();
+    let title = deploy_key::title(bootstrap.environment.name.as_str());
+    match credentials {
+        FluxCredentials::DeployKey(_) => {
+            let forge = systems.branch.forge()?;
+            let found = deploy_key::registration(&forge, &title, key.as_ref().map(DeployKey::public)).await?;
+            planned.extend(key_changes(&found, &title));
+        }
+        FluxCredentials::Password(..) if key.is_some() => {
+            let forge = systems.branch.forge()?;
+            let found = deploy_key::registration(&forge, &title, None).await?;
+            planned.extend(former_keys(&found, &title));
+        }
+        FluxCredentials::Password(..) => {}
     }
     Ok(planned)
 }
 
 fn key_changes(found: &Registration, title: &str) -> Vec<PlannedChange> {
-    let change = |action, object: String| PlannedChange::new(None, Change::whole(action, object));
-    let created = (!found.is_registered).then(|| change(Action::Create, format!("deploy key `{title}`")));
-    let former = (1..=found.former())
-        .map(|number| change(Action::Delete, format!("former deploy key {number} `{title}`")));
-    created.into_iter().chain(former).collect()
+    let object = format!("deploy key `{title}`");
+    let registered = match (found.is_registered, found.is_writable()) {
+        (true, _) => None,
+        (false, true) => {
+            let field = FieldChange {
+                path: "read_only".to_owned(),
+                before: Some("false".to_owned()),
+                after: Some("true".to_owned()),
+            };
+            Some(Change {
+                fields: vec![field],
+                ..Change::whole(Action::Update, object)
+            })
+        }
+        (false, false) => Some(Change::whole(Action::Create, object)),
+    };
+    let registered = registered.map(|change| PlannedChange::new(None, change));
+    registered.into_iter().chain(former_keys(found, title)).collect()
+}
+
+fn former_keys(found: &Registration, title: &str) -> impl Iterator<Item = PlannedChange> {
+    (1..=found.former()).map(move |number| {
+        let object = format!("former deploy key {number} `{title}`");
+        PlannedChange::new(None, Change::whole(Action::Delete, object))
+    })
 }
 
 async fn missing(

@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
+use crate::bootstrap::StageError;
 use crate::causes;
 
 macro_rules! checks {
@@ -64,6 +65,7 @@ checks! {
     ZoneWritable = "zone-writable", "the zone takes signed updates";
     KeycloakAnswers = "keycloak-answers", "Keycloak's administration answers";
     KeycloakRights = "keycloak-rights", "the administrator may make the realm what is declared";
+    OtherIssuers = "other-issuers", "the API server can take the issuers beside the realm";
 }
 
 impl fmt::Display for CheckId {
@@ -165,6 +167,13 @@ impl Check {
             Ok(_) => Self::passed(id),
             Err(error) => Self::by_error(id, &error, remedy),
         }
+    }
+
+    /// With the advice for the error, or else this remedy: an address that does not answer may well be the right one.
+    pub(super) fn by_stage(id: CheckId, error: impl Into<StageError>, remedy: &str) -> Self {
+        let error = error.into();
+        let advice = error.advice();
+        Self::by_error(id, &error, advice.first().map_or(remedy, String::as_str))
     }
 
     fn with(id: CheckId, outcome: CheckOutcome) -> Self {

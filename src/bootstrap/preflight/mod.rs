@@ -6,6 +6,7 @@ mod cloud;
 mod cloud_tests;
 mod credentials;
 mod decryption;
+mod issuers;
 mod management;
 mod repository;
 mod versions;
@@ -86,6 +87,7 @@ async fn look(bootstrap: &Bootstrap<'_>) -> (Option<Systems>, Vec<Check>) {
     checks.push(versions::policy(environment, bootstrap.today));
     let (identity, decryption) = decryption::look(environment, management.system.as_ref()).await;
     checks.extend(decryption);
+    checks.extend(issuers::look(bootstrap).await);
     checks.retain(|check| bootstrap.checks.has(check.id));
     checks.sort_by_key(|check| check.id);
     let systems = match (management.system, branch.system, zone.system, keycloak.system) {
@@ -124,9 +126,9 @@ async fn branch(bootstrap: &Bootstrap<'_>) -> Looked<(Branch, ObservedBranch)> {
             checks.extend(repository::reader(&branch, git, copy).await);
             Looked::with((branch, published), checks)
         }
-        Err(error) => Looked::without(Check::by_error(
+        Err(error) => Looked::without(Check::by_stage(
             CheckId::RepositoryReadable,
-            &error,
+            error,
             "check git.url and its credentials in environment.yaml",
         )),
     }
@@ -154,7 +156,10 @@ async fn zone(dns: &config::Dns<String, Secret>) -> Looked<Rfc2136> {
     };
     match Rfc2136::new(&rfc2136.server, dns.zone.clone(), key) {
         Ok(zone) => {
-            let check = Check::of(id, zone.check_writable().await, remedy);
+            let check = match zone.check_writable().await {
+                Ok(()) => Check::passed(id),
+                Err(error) => Check::by_stage(id, error, remedy),
+            };
             Looked::with(zone, vec![check])
         }
         Err(error) => Looked::without(Check::by_error(id, &error, remedy)),
@@ -185,19 +190,23 @@ async fn keycloak(identity: &config::Identity<String, Secret>) -> Looked<Admin> 
         authority.as_deref(),
     ) {
         Ok(keycloak) => {
-            let answered = keycloak.version().await;
-            let rights = match &answered {
-                Ok(_) => Check::of(
-                    CheckId::KeycloakRights,
-                    keycloak.check_rights(&identity.realm).await,
-                    "give the account of identity.admin the role `admin` of realm master",
-                ),
-                Err(_) => Check::not_asked(
-                    CheckId::KeycloakRights,
-                    "Keycloak's administration does not answer",
-                ),
+            let checks = match keycloak.version().await {
+                Ok(_) => vec![
+                    Check::passed(id),
+                    Check::of(
+                        CheckId::KeycloakRights,
+                        keycloak.check_rights(&identity.realm).await,
+                        "give the account of identity.admin the role `admin` of realm master",
+                    ),
+                ],
+                Err(error) => vec![
+                    Check::by_stage(id, error, remedy),
+                    Check::not_asked(
+                        CheckId::KeycloakRights,
+                        "Keycloak's administration does not answer",
+                    ),
+                ],
             };
-            let checks = vec![Check::of(id, answered, remedy), rights];
             Looked::with(keycloak, checks)
         }
         Err(error) => Looked::without(Check::by_error(id, &error, remedy)),

@@ -5,6 +5,7 @@ use camino::Utf8PathBuf;
 use super::check::{Check, CheckId};
 use crate::config::{Git, GitMode, GitReader};
 use crate::secret::Secret;
+use crate::ssh;
 use crate::surface::git::{Branch, Forge, GitError, ObservedBranch, Repository};
 
 const WRITE_REMEDY: &str =
@@ -41,7 +42,7 @@ async fn writable(branch: &Branch, published: &ObservedBranch, forge: Option<&Fo
     match branch.try_push(published).await {
         // Somebody pushed just now, which is no fault.
         Ok(()) | Err(GitError::Moved { .. }) => {}
-        Err(error) => return Check::by_error(id, &error, WRITE_REMEDY),
+        Err(error) => return Check::by_stage(id, error, WRITE_REMEDY),
     }
     let answer = match forge {
         Some(forge) => forge.may_push().await.ok().flatten(),
@@ -95,7 +96,7 @@ pub(super) async fn reader(branch: &Branch, git: &Git<String, Secret>, copy: Utf
     let id = CheckId::RepositoryReader;
     let (username, password) = match git.reader.as_ref()? {
         GitReader::Password { username, password } => (username.clone(), password.clone()),
-        GitReader::DeployKey { .. } => return Some(deploy_key(branch).await),
+        GitReader::DeployKey { known_hosts, .. } => return Some(deploy_key(branch, git, known_hosts).await),
     };
     let repository = Repository {
         url: git.url.clone(),
@@ -111,9 +112,39 @@ pub(super) async fn reader(branch: &Branch, git: &Git<String, Secret>, copy: Utf
     ))
 }
 
-/// Whether a key for Flux can be registered.
-async fn deploy_key(branch: &Branch) -> Check {
+/// Whether two addresses end in the same owner and name. Hosts may differ: some forges have one of their own for SSH.
+fn is_same_repository(one: &str, other: &str) -> bool {
+    let end = |address: &str| {
+        let path = address
+            .trim_end_matches('/')
+            .trim_end_matches(".git")
+            .to_lowercase();
+        let mut parts = path.rsplit('/');
+        (parts.next().map(str::to_owned), parts.next().map(str::to_owned))
+    };
+    end(one) == end(other)
+}
+
+/// Whether a key for Flux can be registered, and Flux can know the host by what is declared. There is no key yet to
+/// read with.
+async fn deploy_key(branch: &Branch, git: &Git<String, Secret>, known_hosts: &[String]) -> Check {
     let id = CheckId::RepositoryReader;
+    let address = git.url_for_flux();
+    if let Err(unknown) = ssh::check_known_hosts(&address, known_hosts.iter().map(String::as_str)) {
+        return Check::by_error(
+            id,
+            &unknown,
+            "set git.reader.deployKey.knownHosts in environment.yaml to what the forge publishes, or to what \
+             `ssh-keyscan -p PORT HOST` says where you trust the way there",
+        );
+    }
+    if !is_same_repository(&address, &git.url) {
+        return Check::failed(
+            id,
+            format!("{address} is another repository than {}", git.url),
+            "set git.reader.deployKey.url to the address for SSH of the repository in git.url: its key is registered there",
+        );
+    }
     let remedy = "give the user of git.username the right to administer the repository, or declare a user that may \
                   read it as git.reader";
     let forge = match branch.forge() {

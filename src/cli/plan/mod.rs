@@ -186,5 +186,11 @@ fn save(plan: &EnvironmentPlan, path: &Utf8Path) -> Result<(), CommandError> {
     } else {
         fs_err::write(path, text)
     };
-    saved.map_err(|source| failed(&source))
+    saved.map_err(|source| {
+        let folder = path.parent().filter(|folder| !folder.as_str().is_empty());
+        match folder.filter(|folder| !folder.exists()) {
+            Some(folder) => failed(&source).hint(format!("make the folder first: `mkdir -p {folder}`")),
+            None => failed(&source).hint("choose another place for the plan with --out"),
+        }
+    })
 }

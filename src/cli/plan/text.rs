@@ -16,11 +16,14 @@ const FIELD_LIMIT: usize = 20;
 pub(in crate::cli) fn tree(plan: &EnvironmentPlan, style: Style) -> String {
     let environment = &plan.environment;
     if plan.is_empty() {
-        return format!("{environment} is as declared: nothing to do.\n");
+        let mut lines = vec![format!("{environment} is as declared: nothing to do.")];
+        lines.extend(plan.surfaces.iter().flat_map(undeclared));
+        return lines.join("\n") + "\n";
     }
     let mut lines = Vec::new();
     for surface in &plan.surfaces {
-        if !surface.changes.is_empty() || !surface.known_after.is_empty() {
+        let has_more = !surface.known_after.is_empty() || !surface.undeclared.is_empty();
+        if !surface.changes.is_empty() || has_more {
             of_surface(surface, style, &mut lines);
             lines.push(String::new());
         }
@@ -76,6 +79,12 @@ fn of_surface(surface: &SurfacePlan, style: Style, lines: &mut Vec<String>) {
         }
     }
     lines.extend(surface.known_after.iter().map(later));
+    lines.extend(undeclared(surface));
+}
+
+fn undeclared(surface: &SurfacePlan) -> impl Iterator<Item = String> {
+    let objects = surface.undeclared.iter();
+    objects.map(|object| format!("  · {object} is no longer declared, and stays"))
 }
 
 fn sign(action: Action, style: Style) -> String {
@@ -160,6 +169,7 @@ mod tests {
             place: place.into(),
             changes,
             known_after,
+            undeclared: vec![],
         };
         let later = KnownAfter {
             what: "*.prod.lab.test at the gateway's address".into(),

@@ -259,19 +259,35 @@ fn other_issuers(node: &Node, findings: &mut Findings<'_>, realm: Option<&str>) 
 
 fn other_issuer(node: &Node, findings: &mut Findings<'_>) -> Option<OtherIssuer> {
     mapping(node, findings, |fields| {
-        let url = fields.required("url", |node, findings| url_setting(node, findings, &["https"]));
+        let url = fields.required("url", issuer_url);
+        let certificate_authority = fields.optional("certificateAuthority", setting);
         let client_id = fields.required("clientId", setting);
         let username_claim = fields.optional("usernameClaim", text);
         let groups_claim = fields.optional("groupsClaim", text);
         let prefix = fields.optional("prefix", prefix);
         Some(OtherIssuer {
             url: url?,
+            certificate_authority,
             client_id: client_id?,
             username_claim: username_claim.unwrap_or_else(|| "preferred_username".to_owned()),
             groups_claim: groups_claim.unwrap_or_else(|| "groups".to_owned()),
             prefix,
         })
     })
+}
+
+fn issuer_url(node: &Node, findings: &mut Findings<'_>) -> Option<Setting> {
+    let url = url_setting(node, findings, &["https"])?;
+    if let Setting::Literal(written) = &url
+        && written.contains(['?', '#'])
+    {
+        return malformed(
+            node,
+            findings,
+            "the address of an issuer has neither ? nor # in it",
+        );
+    }
+    Some(url)
 }
 
 /// What is put before names: with `system:` it would make Kubernetes' own ones.

@@ -254,6 +254,11 @@ fn identity() -> Value {
 fn other_issuer() -> Value {
     object([
         Field::required("url", "Address of the issuer", setting(address(&["https"]))),
+        Field::optional(
+            "certificateAuthority",
+            "PEM file with the authority of its certificate; the system's authorities without this key",
+            setting(text()),
+        ),
         Field::required(
             "clientId",
             "The client whose tokens are accepted",

@@ -2,7 +2,7 @@
 
 /// Words that appear in what is said, in lower case, and what to do then. The first that matches counts, so what is
 /// particular stands before what is general.
-const REMEDIES: [(&[&str], &str); 23] = [
+const REMEDIES: [(&[&str], &str); 24] = [
     (
         &[
             "errimagepull",
@@ -80,6 +80,11 @@ const REMEDIES: [(&[&str], &str); 23] = [
     (
         &["decrypt", "sops"],
         "Flux's key can't read what is encrypted here: encrypt it to the environment's recipient as well",
+    ),
+    (
+        &["key mismatch", "knownhosts:", "missing key type pattern"],
+        "the forge does not prove itself by the keys in git.reader.deployKey.knownHosts: compare them with what it \
+         publishes, then `lotse bootstrap` hands them on",
     ),
     (
         &[
@@ -164,6 +169,10 @@ mod tests {
             ),
             ("No valid host was found", "no room"),
             ("Quota exceeded for cores", "quota of the project"),
+            (
+                "unable to clone: ssh: handshake failed: knownhosts: key mismatch",
+                "knownHosts",
+            ),
             ("error getting flavor SCS-4V-16-100s", "openstack flavor list"),
             (
                 "deployments.apps is forbidden: User \"system:serviceaccount:flux-system:web\"",

@@ -19,8 +19,8 @@ pub(super) fn starting(statuses: &[ProcessStatus], cluster: &str) -> Option<Stri
 pub(super) fn crashed(statuses: &[ProcessStatus], cluster: &str) -> Option<String> {
     of(statuses, cluster).find_map(|(component, status)| match &status.phase {
         ProcessPhase::Crashed { status, lines } => Some(match lines.last() {
-            Some(line) => format!("{component} ended with {status}: {line}"),
-            None => format!("{component} ended with {status}"),
+            Some(line) => format!("{component} stopped with {status}: {line}"),
+            None => format!("{component} stopped with {status}"),
         }),
         _ => None,
     })
@@ -94,7 +94,7 @@ mod tests {
         assert_eq!(starting(&statuses(), "b/prod"), None);
         assert_eq!(
             crashed(&statuses(), "b/prod").as_deref(),
-            Some("kube-scheduler ended with exit code 1: no disk")
+            Some("kube-scheduler stopped with exit code 1: no disk")
         );
     }
 

@@ -14,7 +14,7 @@ use crate::kubernetes::{Cluster, KubernetesError};
 /// Follows from `identity` and is not declared as a variable: a class that has none of it goes without.
 const LOGINS: &str = "oidcConfig";
 /// The same with room for more than one issuer; of a class that has both it is the one.
-const AUTHENTICATION: &str = "authenticationConfiguration";
+pub const AUTHENTICATION: &str = "authenticationConfiguration";
 /// Parts of names that generations call differently.
 const SYNONYMS: [(&str, &str); 1] = [("controller", "controlplane")];
 /// Lists of variables in a Cluster: for all of it, for the control plane, and for each group of workers.

@@ -5,6 +5,7 @@
 //! never undone from here.
 
 mod address;
+mod authentication;
 mod break_glass;
 mod decryption;
 mod error;
@@ -18,6 +19,7 @@ mod revision;
 mod source;
 
 pub use address::{address, wait_for_address};
+pub use authentication::refused_since;
 pub use break_glass::{
     BreakGlassError, Certificate, Lasting, NotWanted, Opened, Reason, Wanted, Who, break_glass,
 };

@@ -144,6 +144,8 @@ pub struct RegisteredKey {
     pub(super) title: String,
     /// Its public half in one line.
     pub(super) key: String,
+    /// Whether it may write, too.
+    pub(super) may_write: bool,
 }
 
 /// What both forges answer of a deploy key.
@@ -152,6 +154,7 @@ fn registered_key(answer: &Value) -> Option<RegisteredKey> {
         id: answer["id"].as_u64()?,
         title: answer["title"].as_str()?.to_owned(),
         key: answer["key"].as_str()?.to_owned(),
+        may_write: answer["read_only"] == Value::Bool(false),
     })
 }
 
