@@ -5,7 +5,7 @@ use std::time::Instant;
 use camino::Utf8Path;
 use clap::Args;
 
-use super::bootstrap::{LabLogins, timeouts};
+use super::bootstrap::{LabLogins, by_hand, timeouts};
 use super::environment::{Choices, check_realm, check_settings, find_lab, with_bootstrap};
 use super::plan::{self, Target};
 use super::pruning::PruningArguments;
@@ -85,7 +85,7 @@ pub(super) async fn run(arguments: &ApplyArguments, settings: &Settings) -> Resu
         },
     }
     if planned.is_empty() {
-        ui::print(&format!("{environment} is as declared: nothing to do.\n"));
+        ui::print(&plan::tree(&planned, Style::of_stdout()));
         return Ok(Exit::Done);
     }
     let work = carry_out(
@@ -103,8 +103,9 @@ pub(super) async fn run(arguments: &ApplyArguments, settings: &Settings) -> Resu
     let changes = outcome.changes.values().sum();
     let took = ui::duration(started.elapsed());
     ui::print(&format!(
-        "{environment} is as declared: {} in {took}.\n",
-        plural(changes, "change")
+        "{environment} is as declared: {} in {took}.\n{}",
+        plural(changes, "change"),
+        by_hand(&outcome)
     ));
     Ok(Exit::Done)
 }

@@ -216,8 +216,9 @@ fn summary(loaded: &Loaded, outcome: &Outcome, took: Duration, style: Style) -> 
     let took = ui::duration(took);
     if outcome.is_unchanged() {
         return format!(
-            "{cluster} is up to date with {}: nothing to do. ({took})\n",
-            outcome.commit
+            "{cluster} is up to date with {}: nothing to do. ({took})\n{}",
+            outcome.commit,
+            by_hand(outcome)
         );
     }
     let mut lines = vec![format!(
@@ -248,9 +249,17 @@ fn summary(loaded: &Loaded, outcome: &Outcome, took: Duration, style: Style) -> 
             ),
         );
     }
-    for left in &outcome.left {
-        row("by hand", left.clone());
-    }
+    lines.push(by_hand(outcome));
+    lines.join("\n")
+}
+
+/// What is left to people, a line each.
+pub(super) fn by_hand(outcome: &Outcome) -> String {
+    let mut lines: Vec<String> = outcome
+        .left
+        .iter()
+        .map(|left| format!("  {:9} {left}", "by hand"))
+        .collect();
     lines.push(String::new());
     lines.join("\n")
 }
