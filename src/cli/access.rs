@@ -144,7 +144,7 @@ async fn online(
 ) -> Result<Vec<Chain>, CommandError> {
     check_settings(loaded, settings)?;
     check_realm(loaded)?;
-    let lab = find_lab(loaded, settings).await?;
+    let lab = find_lab(&loaded.declarations.environment, settings).await?;
     let logins = lab.as_ref().map(|lab| LabLogins { lab });
     let login = logins.as_ref().map(|logins| logins as &dyn PersonLogin);
     let reporter = ui::reporter(settings.quiet);

@@ -207,7 +207,7 @@ async fn carry_out(
 ) -> Result<Outcome, CommandError> {
     check_settings(loaded, settings)?;
     check_realm(loaded)?;
-    let lab = find_lab(loaded, settings).await?;
+    let lab = find_lab(&loaded.declarations.environment, settings).await?;
     let logins = lab.as_ref().map(|lab| LabLogins { lab });
     let login = logins.as_ref().map(|logins| logins as &dyn PersonLogin);
     let declarations = &loaded.declarations;

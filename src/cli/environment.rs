@@ -9,7 +9,7 @@ use serde_json::Map;
 use super::workspace::Workspace;
 use super::{CommandError, Kind, Settings};
 use crate::bootstrap::{Bootstrap, Chosen, Limits, PersonLogin, Pruning};
-use crate::config::{Declarations, EnvName, Identity, Loaded, LoginPlace, MissingSettings};
+use crate::config::{Declarations, EnvName, Environment, Identity, Loaded, LoginPlace, MissingSettings};
 use crate::desired::cluster::Authorities;
 use crate::desired::{Desired, Manifest};
 use crate::kubernetes::{Cluster, KubernetesError};
@@ -70,10 +70,9 @@ fn missing_settings(
 
 /// The lab of an environment that has one, which must be up.
 pub(super) async fn find_lab(
-    loaded: &Loaded,
+    environment: &Environment,
     settings: &Settings,
 ) -> Result<Option<RunningLab>, CommandError> {
-    let environment = &loaded.declarations.environment;
     let Some(name) = &environment.lab else {
         return Ok(None);
     };
@@ -184,6 +183,17 @@ pub(super) fn login_place(
     let environment = &loaded.declarations.environment;
     environment
         .resolve_login(&values(settings, lab)?)
+        .map_err(|missing| missing_settings(&missing, settings, &environment.name))
+}
+
+/// Where the API is of the forge that people log in at, where that is declared.
+pub(super) fn forge_api(
+    environment: &Environment,
+    settings: &Settings,
+    lab: Option<&RunningLab>,
+) -> Result<Option<String>, CommandError> {
+    environment
+        .resolve_forge_api(&values(settings, lab)?)
         .map_err(|missing| missing_settings(&missing, settings, &environment.name))
 }
 

@@ -50,7 +50,7 @@ pub(super) async fn run(arguments: &IdentityArguments, settings: &Settings) -> R
     let loaded = workspace.open(&arguments.environment)?;
     check_settings(&loaded, settings)?;
     check_realm(&loaded)?;
-    let lab = find_lab(&loaded, settings).await?;
+    let lab = find_lab(&loaded.declarations.environment, settings).await?;
     for name in kept.names() {
         ui::print(&format!("  {name}\n"));
     }

@@ -199,7 +199,7 @@ async fn run(command: Command, settings: &Settings) -> Result<Exit, CommandError
             Err(RenderCommandError::Io(error)) => written(Err(error)),
             other => other.map_err(|error| CommandError::from_error(Kind::Failed, &error)),
         },
-        Command::People(arguments) => people::run(&arguments, &workspace),
+        Command::People(arguments) => people::run(&arguments, &workspace, settings).await,
         Command::Secrets(arguments) if arguments.ends_itself() => secrets::run(&arguments, settings).await,
         Command::Secrets(arguments) => tokio::select! {
             ended = secrets::run(&arguments, settings) => ended,

@@ -54,7 +54,7 @@ pub(super) async fn run(arguments: &PreflightArguments, settings: &Settings) -> 
     let loaded = workspace.open(&arguments.environment)?;
     check_settings(&loaded, settings)?;
     check_realm(&loaded)?;
-    let lab = find_lab(&loaded, settings).await?;
+    let lab = find_lab(&loaded.declarations.environment, settings).await?;
     let reporter = ui::reporter(settings.quiet);
     let chosen = Chosen {
         only: arguments.only.iter().copied().collect::<BTreeSet<_>>(),

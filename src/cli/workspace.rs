@@ -68,20 +68,20 @@ impl<'root> Workspace<'root> {
         Ok(loaded)
     }
 
+    /// Shows what is wrong with declarations.
+    pub(super) fn refused(&self, problems: &Problems) -> CommandError {
+        drop(self.show(&problems.diagnostics, &problems.sources, &mut io::stderr()));
+        CommandError::shown(Kind::Declarations)
+    }
+
     /// Loads the declarations of `environment`; shows what is wrong with them where they have errors.
     pub(super) fn open_quietly(&self, environment: &EnvironmentName) -> Result<Loaded, CommandError> {
-        self.load(environment).map_err(|problems| {
-            drop(self.show(&problems.diagnostics, &problems.sources, &mut io::stderr()));
-            CommandError::shown(Kind::Declarations)
-        })
+        self.load(environment).map_err(|problems| self.refused(&problems))
     }
 
     /// Loads the declarations of `environment` alone, whatever is wrong with manifests; shows what is wrong with them.
     pub(super) fn open_declared(&self, environment: &EnvironmentName) -> Result<Loaded, CommandError> {
-        config::load_declared(self.root, environment, self.today).map_err(|problems| {
-            drop(self.show(&problems.diagnostics, &problems.sources, &mut io::stderr()));
-            CommandError::shown(Kind::Declarations)
-        })
+        config::load_declared(self.root, environment, self.today).map_err(|problems| self.refused(&problems))
     }
 
     /// The files that a bring-up publishes, and the paths that are ours in the repository. A lab's repository starts

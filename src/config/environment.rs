@@ -449,6 +449,20 @@ impl Environment {
         values.finish(place)
     }
 
+    /// Where the API is of the forge that people log in at, where that is declared.
+    ///
+    /// # Errors
+    /// Names the variable that is not set or empty.
+    pub fn resolve_forge_api(
+        &self,
+        values: &BTreeMap<String, String>,
+    ) -> Result<Option<String>, MissingSettings> {
+        let mut values = Values::new(values);
+        let mut text = |setting| Convert::<String, Secret>::text(&mut values, setting);
+        let address = self.identity.github.api_url.as_ref().map(&mut text);
+        values.finish(address)
+    }
+
     /// The environment with `${NAME}` where a value is known only at run time.
     #[must_use]
     pub fn outline(&self) -> EnvironmentOutline {

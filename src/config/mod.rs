@@ -7,6 +7,7 @@ pub mod yaml;
 mod app;
 mod environment;
 pub mod file;
+pub mod identities;
 mod load;
 mod manifests;
 mod mask;
@@ -34,7 +35,7 @@ pub use environment::{
 };
 pub use load::{
     Declarations, Loaded, Problems, app_folders, environment_folders, environments, load, load_declared,
-    load_files, load_people, misnamed_environments, rivals,
+    load_environment, load_files, load_people, misnamed_environments, rivals,
 };
 pub use manifests::{ManifestOutline, manifest_outlines};
 pub use mend::{lists_app, scalar, with_app};

@@ -21,6 +21,7 @@ mod explanations;
 mod faults;
 mod gateways;
 mod hops;
+mod identities;
 mod issuers;
 mod kills;
 mod kit;
@@ -123,7 +124,11 @@ const LOOKING: [(&str, LabTest); 18] = [
 ];
 
 /// What changes something in the lab and puts it back.
-const CHANGING: [(&str, LabTest); 50] = [
+const CHANGING: [(&str, LabTest); 51] = [
+    (
+        "ids_and_logins_come_from_the_forge",
+        identities::ids_and_logins_come_from_the_forge,
+    ),
     (
         "a_second_run_has_nothing_to_do",
         realms::a_second_run_has_nothing_to_do,

@@ -175,6 +175,10 @@ impl Checkout {
         std::fs::write(&path, text.replacen(from, to, 1)).unwrap();
     }
 
+    pub(crate) fn read(&self, path: &str) -> String {
+        std::fs::read_to_string(self.directory.path().join(path)).unwrap()
+    }
+
     /// A bring-up of the same environment from here.
     pub(crate) fn bootstrap(&self, lab: &Lab, options: &[&str]) -> Ran {
         self.lotse(lab, &[&["bootstrap", "lab"], options].concat())

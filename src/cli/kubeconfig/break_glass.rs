@@ -82,7 +82,7 @@ pub(super) async fn run(
     let environment = &loaded.declarations.environment.name;
     let name = format!("{environment}-break-glass");
     place.check(&name)?;
-    let lab = find_lab(loaded, settings).await?;
+    let lab = find_lab(&loaded.declarations.environment, settings).await?;
     let administrator = administrator(loaded, settings, lab.as_ref()).await?;
     let failed = |error: &(dyn std::error::Error + 'static)| CommandError::from_error(Kind::Failed, error);
     let (text, origin) = (administrator.text.expose(), administrator.origin.as_str());

@@ -75,7 +75,7 @@ pub(super) async fn run(arguments: &KubeconfigArguments, settings: &Settings) ->
     }
     let name = arguments.environment.as_str();
     place.check(name)?;
-    let lab = find_lab(&loaded, settings).await?;
+    let lab = find_lab(&loaded.declarations.environment, settings).await?;
     let user = login(&loaded, settings, lab.as_ref())?;
     let server = server(arguments, &loaded, settings, lab.as_ref()).await?;
     place.write(&kubeconfig(name, &server, &user), name)?;

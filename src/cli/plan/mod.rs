@@ -122,7 +122,7 @@ pub(super) async fn make(
 ) -> Result<EnvironmentPlan, CommandError> {
     check_settings(loaded, settings)?;
     check_realm(loaded)?;
-    let lab = find_lab(loaded, settings).await?;
+    let lab = find_lab(&loaded.declarations.environment, settings).await?;
     let declarations = &loaded.declarations;
     let choices = Choices {
         // The plan shows them, each at its object.

@@ -53,7 +53,7 @@ pub(super) async fn run(
     } else {
         None
     };
-    let lab = find_lab(&loaded, settings).await?;
+    let lab = find_lab(&loaded.declarations.environment, settings).await?;
     let cluster = management(&loaded, settings, lab.as_ref()).await?;
     let declared = &loaded.declarations.environment;
     let place = IdentityPlace::of(&declared.name, &declared.management.namespace);

@@ -87,7 +87,7 @@ impl Keys {
 }
 
 async fn cluster_key(loaded: &Loaded, settings: &Settings) -> Result<Secret, CommandError> {
-    let lab = find_lab(loaded, settings).await?;
+    let lab = find_lab(&loaded.declarations.environment, settings).await?;
     let cluster = management(loaded, settings, lab.as_ref()).await?;
     let environment = &loaded.declarations.environment;
     let place = IdentityPlace::of(&environment.name, &environment.management.namespace);

@@ -15,7 +15,7 @@ use super::app::App;
 use super::environment::Environment;
 use super::file::Files;
 use super::mask;
-use super::people::People;
+use super::people::{People, Team};
 use super::read::{self, Findings, Mention, Platform};
 use super::sealed;
 use super::tree::{self, Node};
@@ -206,6 +206,26 @@ pub fn load_people(root: &Utf8Path, environment: &EnvironmentName) -> Result<Peo
     })
 }
 
+/// Reads and checks only `environment.yaml`, for what has to be known before all else is in order.
+///
+/// # Errors
+/// All errors of the file at once.
+pub fn load_environment(root: &Utf8Path, environment: &EnvironmentName) -> Result<Environment, Problems> {
+    let mut loader = Loader::new(Files::below(root), Date::default());
+    let known: BTreeSet<String> = loader.app_names().iter().map(ToString::to_string).collect();
+    let read = if loader.files.is_folder(&folder_of(environment)) {
+        loader.environment(environment, &known, None)
+    } else {
+        loader.no_such_environment(environment);
+        None
+    };
+    let read = read.filter(|_| !loader.has_errors());
+    read.ok_or(Problems {
+        diagnostics: loader.diagnostics,
+        sources: loader.sources,
+    })
+}
+
 /// Where an environment is declared.
 fn folder_of(environment: &EnvironmentName) -> Utf8PathBuf {
     Utf8PathBuf::from("environments").join(environment.as_str())
@@ -264,6 +284,29 @@ impl<'root> Loader<'root> {
         self.file(&folder.join("people.yaml"), read::people)
     }
 
+    fn environment(
+        &mut self,
+        name: &EnvironmentName,
+        known: &BTreeSet<String>,
+        teams: Option<&[Team]>,
+    ) -> Option<Environment> {
+        let files = self.files;
+        self.file(
+            &folder_of(name).join("environment.yaml"),
+            |node, findings| match extends::extended(files, node, name) {
+                Ok(extended) => {
+                    let read = read::environment(&extended.node, findings, name, (known, teams));
+                    extends::leave_fixes_to_the_base(&mut findings.diagnostics, &extended);
+                    read
+                }
+                Err(problem) => {
+                    findings.report(problem.code, problem.span, problem.message).help = Some(problem.help);
+                    None
+                }
+            },
+        )
+    }
+
     fn load(&mut self, name: &EnvironmentName) -> Option<Declarations> {
         let folder = folder_of(name);
         if !self.files.is_folder(&folder) {
@@ -284,20 +327,7 @@ impl<'root> Loader<'root> {
         let known: BTreeSet<String> = app_names.iter().map(ToString::to_string).collect();
         let teams = people.as_ref().map(|people| people.teams.as_slice());
         let files = self.files;
-        let environment = self.file(
-            &folder.join("environment.yaml"),
-            |node, findings| match extends::extended(files, node, name) {
-                Ok(extended) => {
-                    let read = read::environment(&extended.node, findings, name, (&known, teams));
-                    extends::leave_fixes_to_the_base(&mut findings.diagnostics, &extended);
-                    read
-                }
-                Err(problem) => {
-                    findings.report(problem.code, problem.span, problem.message).help = Some(problem.help);
-                    None
-                }
-            },
-        );
+        let environment = self.environment(name, &known, teams);
         let platform = environment.as_ref().zip(people.as_ref());
         let platform = platform.map(|(environment, people)| Platform { environment, people });
         self.check_override_folders(&folder, environment.as_ref());

@@ -56,9 +56,8 @@ fn report_unknown_ids(members: &[(Span, Person)], findings: &mut Findings<'_>) {
     let Some((first, _)) = unknown.first() else { return };
     let logins: Vec<&str> = unknown.iter().map(|(_, person)| person.login.as_str()).collect();
     let message = format!("no id is known of {}", logins.join(", "));
-    findings.report(Code::UnknownId, *first, message).help = Some(
-        "`gh api users/LOGIN --jq .id` prints the id; until it stands here the person can't log in".into(),
-    );
+    findings.report(Code::UnknownId, *first, message).help =
+        Some("`lotse people resolve` fills ids in; until one stands here the person can't log in".into());
 }
 
 /// A number; nothing for the word `unknown`, and for what is neither, which is reported.

@@ -1,29 +1,15 @@
-//! `lotse people`: who there is, and in which teams.
-
-use std::io;
+//! `lotse people import`: people and teams as in the roster of an organisation.
 
 use camino::Utf8PathBuf;
-use clap::{Args, Subcommand};
+use clap::Args;
 
-use super::workspace::{Workspace, plural};
-use super::{CommandError, Exit, Kind, ui};
-use crate::config::file::{DECLARATION_LIMIT, Files, Replacement};
+use super::super::workspace::{Workspace, plural};
+use super::super::{CommandError, Exit, Kind, ui};
+use super::PeopleFile;
+use crate::config::file::DECLARATION_LIMIT;
 use crate::config::roster::{self, Imported, Roster};
-use crate::config::{load_people, yaml};
+use crate::config::yaml;
 use crate::names::{EnvironmentName, TeamName};
-use crate::render::{self, Difference};
-
-/// Keep people and teams up to date
-#[derive(Debug, Args)]
-pub(super) struct PeopleArguments {
-    #[command(subcommand)]
-    command: PeopleCommand,
-}
-
-#[derive(Debug, Subcommand)]
-enum PeopleCommand {
-    Import(ImportArguments),
-}
 
 /// Bring people.yaml up to date with the roster of an organisation
 ///
@@ -35,7 +21,7 @@ enum PeopleCommand {
 #[command(after_help = "Examples:
   lotse people import data.yaml -e scs-prod --dry-run      what would change, as a diff
   lotse people import data.yaml -e scs-prod --team docs    take the team docs in, too")]
-struct ImportArguments {
+pub(super) struct ImportArguments {
     /// The roster
     #[arg(value_name = "FILE")]
     file: Utf8PathBuf,
@@ -51,34 +37,25 @@ struct ImportArguments {
 }
 
 /// Carries the command out.
-pub(super) fn run(arguments: &PeopleArguments, workspace: &Workspace<'_>) -> Result<Exit, CommandError> {
-    let PeopleCommand::Import(arguments) = &arguments.command;
-    let people = load_people(workspace.root, &arguments.environment).map_err(|problems| {
-        drop(workspace.show(&problems.diagnostics, &problems.sources, &mut io::stderr()));
-        CommandError::shown(Kind::Declarations)
-    })?;
+pub(super) fn run(arguments: &ImportArguments, workspace: &Workspace<'_>) -> Result<Exit, CommandError> {
+    let file = PeopleFile::read(workspace, &arguments.environment)?;
     let imported = read_roster(arguments)?
-        .import(&people, &arguments.team)
+        .import(&file.people, &arguments.team)
         .map_err(|error| CommandError::from_error(Kind::Failed, &error))?;
-    let path = Utf8PathBuf::from(format!("environments/{}/people.yaml", arguments.environment));
-    let before = Files::below(workspace.root)
-        .read(&path)
-        .map_err(|unread| CommandError::new(Kind::Failed, unread.diagnostic.message))?;
-    let after = roster::written(&before, &imported.people).ok_or_else(|| {
+    let after = roster::written(&file.text, &imported.people).ok_or_else(|| {
         CommandError::new(
             Kind::Failed,
-            format!("{path} has no line that begins with `members:`"),
+            format!("{} has no line that begins with `members:`", file.path),
         )
         .hint("write `members:` and `teams:` at the start of a line, below `apiVersion` and `kind`")
     })?;
+    let is_changed = imported.people != file.people;
     if arguments.dry_run {
-        if imported.people != people {
-            show(path, before, after);
+        if is_changed {
+            file.show(after);
         }
-    } else if before != after && imported.people != people {
-        Replacement::prepare(workspace.root, &path, &before, &after)
-            .and_then(Replacement::finish)
-            .map_err(|source| CommandError::from_error(Kind::Failed, &source).hint("nothing was changed"))?;
+    } else if file.text != after && is_changed {
+        file.replace(workspace, &after)?;
     }
     tell(&imported, arguments);
     Ok(Exit::Done)
@@ -108,18 +85,6 @@ fn read_roster(arguments: &ImportArguments) -> Result<Roster, CommandError> {
         )
         .hint("a roster has `members` with name and login, and `teams` with slug, maintainer and member")
     })
-}
-
-fn show(path: Utf8PathBuf, before: String, after: String) {
-    if before != after {
-        let difference = Difference {
-            path,
-            kind: render::Kind::Changed,
-            before: before.into(),
-            after: after.into(),
-        };
-        ui::print(&difference.unified());
-    }
 }
 
 fn tell(imported: &Imported, arguments: &ImportArguments) {
