@@ -5,13 +5,15 @@ use std::collections::BTreeSet;
 use super::cluster::Workload;
 use super::preflight::Systems;
 use super::{Bootstrap, BootstrapError, Pruning, Scope, Stage, StageError, Surface, drift, preflight};
+use crate::config::Admin;
 use crate::desired::identity::ClientKind;
 use crate::kubernetes::{Ensure, Look, ObjectReference, Watched};
 use crate::plan::Plan;
 use crate::report::{Reporter, Task};
+use crate::surface::keycloak::account::{self, AccountOperation, ServiceAccount};
 use crate::surface::keycloak::backup::{self, RealmBackup};
 use crate::surface::keycloak::{
-    self, Fingerprint, KeycloakError, KeycloakOperation, Object, ObservedRealm, Prune, Wanted,
+    self, Credentials, Fingerprint, KeycloakError, KeycloakOperation, Object, ObservedRealm, Prune, Wanted,
 };
 use crate::surface::workload::{ClientCredentials, apply_client_secret};
 use crate::temporary;
@@ -74,6 +76,10 @@ pub(super) async fn set_up(
         (&observed, &plan),
     )
     .await?;
+    let established = match &clients {
+        None => establish(bootstrap, systems, &task).await?,
+        Some(_) => 0,
+    };
     let parts = match &clients {
         Some(clients) => format!("{} of {} clients", clients.len(), realm.clients.len()),
         None => format!(
@@ -84,7 +90,72 @@ pub(super) async fn set_up(
         ),
     };
     task.finish(format!("realm {}: {parts}", realm.name));
-    Ok(plan.steps.len())
+    Ok(plan.steps.len() + established)
+}
+
+/// The service account as it is declared; nothing where an administrator is.
+fn service_account<'bootstrap>(bootstrap: &'bootstrap Bootstrap<'_>) -> Option<ServiceAccount<'bootstrap>> {
+    let environment = bootstrap.environment;
+    match &environment.identity.admin {
+        Admin::User(_) => None,
+        Admin::Account {
+            client_id,
+            client_secret,
+            ..
+        } => Some(ServiceAccount {
+            client_id,
+            secret: client_secret,
+            realm: &environment.identity.realm,
+            owner: &environment.name,
+        }),
+    }
+}
+
+/// What would be done about the service account, where an administrator is at hand who may.
+pub(super) async fn plan_account(
+    bootstrap: &Bootstrap<'_>,
+    systems: &Systems,
+) -> Result<Plan<AccountOperation>, StageError> {
+    let administrator = systems.accounts.as_ref();
+    let administrator = administrator.and_then(|accounts| accounts.administrator.as_ref());
+    match (administrator, service_account(bootstrap)) {
+        (Some(administrator), Some(wanted)) => Ok(account::plan(administrator, &wanted).await?),
+        _ => Ok(Plan::empty()),
+    }
+}
+
+/// Sees to it that the service account is as declared, and goes on as it. Gives how many things changed.
+async fn establish(
+    bootstrap: &Bootstrap<'_>,
+    systems: &Systems,
+    task: &Task<'_>,
+) -> Result<usize, StageError> {
+    let (Some(accounts), Some(wanted)) = (&systems.accounts, service_account(bootstrap)) else {
+        return Ok(0);
+    };
+    let mut changes = 0;
+    if let Some(administrator) = &accounts.administrator {
+        let plan = account::establish(administrator, &accounts.service, &wanted).await?;
+        let told: Vec<String> = account::in_words(&plan).collect();
+        if !told.is_empty() {
+            task.note(told.join(", "));
+        }
+        changes = plan.steps.len();
+        let credentials = Credentials::Account {
+            client_id: wanted.client_id.to_owned(),
+            secret: wanted.secret.clone(),
+        };
+        systems.keycloak.go_on_as(credentials).await;
+    }
+    let surplus = account::surplus(&accounts.service, wanted.realm).await?;
+    if !surplus.is_empty() {
+        task.warn(format!(
+            "the service account {} may do more than it needs ({}): take that from it in realm master",
+            wanted.client_id,
+            surplus.join(", ")
+        ));
+    }
+    Ok(changes)
 }
 
 /// Keeps what the plan deletes, and refuses one that deletes more than is allowed.

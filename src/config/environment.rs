@@ -334,9 +334,25 @@ pub struct LoginPlace {
     pub certificate_authority: Option<String>,
 }
 
-/// Credentials of Keycloak's administration.
+/// Who administers Keycloak.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Admin<Text = Setting, Key = SecretSetting> {
+pub enum Admin<Text = Setting, Key = SecretSetting> {
+    /// A user of the realm master.
+    User(Administrator<Text, Key>),
+    /// A service account of the realm master, which may administer one realm.
+    Account {
+        /// Its client id.
+        client_id: Text,
+        /// Its secret.
+        client_secret: Key,
+        /// Who makes it; `None` also where its settings aren't set, which they need not be once it is there.
+        bootstrap: Option<Administrator<Text, Key>>,
+    },
+}
+
+/// A user of the realm master with all rights.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Administrator<Text = Setting, Key = SecretSetting> {
     /// User name.
     pub username: Text,
     /// Password.
@@ -568,16 +584,41 @@ impl Identity {
             url: to.text(&self.url),
             realm: self.realm.clone(),
             certificate_authority: self.certificate_authority.as_ref().map(|path| to.text(path)),
-            admin: Admin {
-                username: to.text(&self.admin.username),
-                password: to.key(&self.admin.password),
-            },
+            admin: self.admin.convert(to),
             github: self.github.convert(to),
             other_issuers: self
                 .other_issuers
                 .iter()
                 .map(|issuer| issuer.convert(to))
                 .collect(),
+        }
+    }
+}
+
+impl Admin {
+    fn convert<Text, Key>(&self, to: &mut impl Convert<Text, Key>) -> Admin<Text, Key> {
+        match self {
+            Self::User(user) => Admin::User(user.convert(to)),
+            Self::Account {
+                client_id,
+                client_secret,
+                bootstrap,
+            } => Admin::Account {
+                client_id: to.text(client_id),
+                client_secret: to.key(client_secret),
+                bootstrap: bootstrap
+                    .as_ref()
+                    .and_then(|user| to.attempt(|to| user.convert(to))),
+            },
+        }
+    }
+}
+
+impl Administrator {
+    fn convert<Text, Key>(&self, to: &mut impl Convert<Text, Key>) -> Administrator<Text, Key> {
+        Administrator {
+            username: to.text(&self.username),
+            password: to.key(&self.password),
         }
     }
 }

@@ -29,9 +29,10 @@ pub use app::{
     App, ContainerDefaults, Grant, Host, LoginClient, PodSecurity, Quota, Resources, RoleHolders, Subject,
 };
 pub use environment::{
-    Admin, Cluster, ControlPlane, Dns, DnsProvider, Encryption, Environment, EnvironmentOutline, Flux,
-    FluxCredentials, FluxInstall, Gateway, Git, GitHub, GitMode, GitReader, Identity, LoginPlace, Management,
-    OtherIssuer, ResolvedEnvironment, Rfc2136, Stack, TsigAlgorithm, TsigKey, WorkerGroup,
+    Admin, Administrator, Cluster, ControlPlane, Dns, DnsProvider, Encryption, Environment,
+    EnvironmentOutline, Flux, FluxCredentials, FluxInstall, Gateway, Git, GitHub, GitMode, GitReader,
+    Identity, LoginPlace, Management, OtherIssuer, ResolvedEnvironment, Rfc2136, Stack, TsigAlgorithm,
+    TsigKey, WorkerGroup,
 };
 pub use load::{
     Declarations, Loaded, Problems, app_folders, environment_folders, environments, load, load_declared,

@@ -105,6 +105,11 @@ impl<'values> Values<'values> {
 pub(super) trait Convert<Text, Key> {
     fn text(&mut self, setting: &Setting) -> Text;
     fn key(&mut self, setting: &SecretSetting) -> Key;
+
+    /// What `convert` gives, or `None` where it takes something that is missing and need not be there.
+    fn attempt<T>(&mut self, convert: impl FnOnce(&mut Self) -> T) -> Option<T>
+    where
+        Self: Sized;
 }
 
 impl Convert<String, Secret> for Values<'_> {
@@ -118,6 +123,14 @@ impl Convert<String, Secret> for Values<'_> {
     fn key(&mut self, setting: &SecretSetting) -> Secret {
         Secret::new(self.look_up(&setting.0))
     }
+
+    fn attempt<T>(&mut self, convert: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        let missing = self.missing.len();
+        let converted = convert(self);
+        let is_whole = self.missing.len() == missing;
+        self.missing.truncate(missing);
+        is_whole.then_some(converted)
+    }
 }
 
 /// Puts `${NAME}` where a value is not known, and nothing where a secret is.
@@ -129,6 +142,10 @@ impl Convert<String, ()> for Placeholders {
     }
 
     fn key(&mut self, _setting: &SecretSetting) {}
+
+    fn attempt<T>(&mut self, convert: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        Some(convert(self))
+    }
 }
 
 #[cfg(test)]

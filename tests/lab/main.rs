@@ -11,6 +11,7 @@
 )]
 
 mod access;
+mod accounts;
 mod break_glass;
 mod bring_up;
 mod charts;
@@ -124,7 +125,11 @@ const LOOKING: [(&str, LabTest); 18] = [
 ];
 
 /// What changes something in the lab and puts it back.
-const CHANGING: [(&str, LabTest); 51] = [
+const CHANGING: [(&str, LabTest); 52] = [
+    (
+        "an_account_takes_the_place_of_the_administrator",
+        accounts::an_account_takes_the_place_of_the_administrator,
+    ),
     (
         "ids_and_logins_come_from_the_forge",
         identities::ids_and_logins_come_from_the_forge,

@@ -439,10 +439,10 @@ pub(crate) fn a_wrong_administrator_password_is_named(lab: &Lab) {
             Some(&authority(lab)),
         )
         .unwrap();
-        let error = wrong.version().await.unwrap_err();
+        let error = wrong.check_answers().await.unwrap_err();
         assert!(matches!(error, KeycloakError::Login { .. }), "{error}");
         assert!(!error.to_string().contains("wrong"), "{error}");
-        assert!(servers.admin().version().await.unwrap().starts_with("26."));
+        servers.admin().check_answers().await.unwrap();
     });
 }
 

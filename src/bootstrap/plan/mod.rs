@@ -348,10 +348,13 @@ async fn of_keycloak(bootstrap: &Bootstrap<'_>, systems: &Systems) -> Result<Sur
             ClientKind::Public => None,
         }
     };
+    let account = identity::plan_account(bootstrap, systems).await?;
+    let mut planned = changes(&plan, app_of);
+    planned.extend(changes(&account, |_| None));
     Ok(SurfacePlan {
         surface: Surface::Keycloak,
         place: format!("realm {}", wanted.realm.name),
-        changes: changes(&plan, app_of),
+        changes: planned,
         known_after: Vec::new(),
         undeclared: Vec::new(),
     })

@@ -7,6 +7,7 @@ mod cloud_tests;
 mod credentials;
 mod decryption;
 mod issuers;
+mod keycloak;
 mod management;
 mod repository;
 mod versions;
@@ -31,8 +32,17 @@ pub(super) struct Systems {
     pub(super) published: ObservedBranch,
     pub(super) zone: Rfc2136,
     pub(super) keycloak: Admin,
+    /// The service account that is declared in place of an administrator.
+    pub(super) accounts: Option<Accounts>,
     /// Opens what is encrypted in Git, where something may be.
     pub(super) identity: Option<Identity>,
+}
+
+/// A service account, and the administrator who looks after it.
+pub(super) struct Accounts {
+    pub(super) service: Admin,
+    /// Not needed once the account is as declared, and not there most of the time.
+    pub(super) administrator: Option<Admin>,
 }
 
 /// One system: the connection to it where one could be prepared, and how its checks came out.
@@ -80,7 +90,7 @@ async fn look(bootstrap: &Bootstrap<'_>) -> (Option<Systems>, Vec<Check>) {
         management::look(bootstrap),
         branch(bootstrap),
         zone(&environment.dns),
-        keycloak(&environment.identity)
+        keycloak::look(&environment.identity)
     );
     let mut checks = [management.checks, branch.checks, zone.checks, keycloak.checks].concat();
     checks.push(versions::flux_range(environment));
@@ -91,14 +101,17 @@ async fn look(bootstrap: &Bootstrap<'_>) -> (Option<Systems>, Vec<Check>) {
     checks.retain(|check| bootstrap.checks.has(check.id));
     checks.sort_by_key(|check| check.id);
     let systems = match (management.system, branch.system, zone.system, keycloak.system) {
-        (Some(management), Some((branch, published)), Some(zone), Some(keycloak)) => Some(Systems {
-            management,
-            branch,
-            published,
-            zone,
-            keycloak,
-            identity,
-        }),
+        (Some(management), Some((branch, published)), Some(zone), Some((keycloak, accounts))) => {
+            Some(Systems {
+                management,
+                branch,
+                published,
+                zone,
+                keycloak,
+                accounts,
+                identity,
+            })
+        }
         _ => None,
     };
     (systems, checks)
@@ -161,53 +174,6 @@ async fn zone(dns: &config::Dns<String, Secret>) -> Looked<Rfc2136> {
                 Err(error) => Check::by_stage(id, error, remedy),
             };
             Looked::with(zone, vec![check])
-        }
-        Err(error) => Looked::without(Check::by_error(id, &error, remedy)),
-    }
-}
-
-async fn keycloak(identity: &config::Identity<String, Secret>) -> Looked<Admin> {
-    let id = CheckId::KeycloakAnswers;
-    let authority = match &identity.certificate_authority {
-        None => None,
-        Some(path) => match fs_err::read_to_string(path) {
-            Ok(text) => Some(text),
-            Err(error) => {
-                return Looked::without(Check::by_error(
-                    id,
-                    &error,
-                    "put the certificate there, or correct identity.certificateAuthority in environment.yaml",
-                ));
-            }
-        },
-    };
-    let remedy = "check identity.url and identity.admin in environment.yaml";
-    let admin = &identity.admin;
-    match Admin::new(
-        &identity.url,
-        &admin.username,
-        admin.password.clone(),
-        authority.as_deref(),
-    ) {
-        Ok(keycloak) => {
-            let checks = match keycloak.version().await {
-                Ok(_) => vec![
-                    Check::passed(id),
-                    Check::of(
-                        CheckId::KeycloakRights,
-                        keycloak.check_rights(&identity.realm).await,
-                        "give the account of identity.admin the role `admin` of realm master",
-                    ),
-                ],
-                Err(error) => vec![
-                    Check::by_stage(id, error, remedy),
-                    Check::not_asked(
-                        CheckId::KeycloakRights,
-                        "Keycloak's administration does not answer",
-                    ),
-                ],
-            };
-            Looked::with(keycloak, checks)
         }
         Err(error) => Looked::without(Check::by_error(id, &error, remedy)),
     }

@@ -12,8 +12,8 @@ use super::scalar::{
     url_setting, word,
 };
 use crate::config::environment::{
-    Admin, Dns, DnsProvider, Encryption, Environment, Flux, FluxInstall, Gateway, GitHub, Identity,
-    Management, OtherIssuer, Rfc2136, TsigAlgorithm, TsigKey,
+    Admin, Administrator, Dns, DnsProvider, Encryption, Environment, Flux, FluxInstall, Gateway, GitHub,
+    Identity, Management, OtherIssuer, Rfc2136, TsigAlgorithm, TsigKey,
 };
 use crate::config::mend::{scalar, suggest};
 use crate::config::people::Team;
@@ -303,12 +303,28 @@ fn prefix(node: &Node, findings: &mut Findings<'_>) -> Option<String> {
 
 fn admin(node: &Node, findings: &mut Findings<'_>) -> Option<Admin> {
     mapping(node, findings, |fields| {
-        let username = fields.required("username", setting);
-        let password = fields.required("password", secret);
-        Some(Admin {
-            username: username?,
-            password: password?,
+        if !fields.has("clientId") {
+            return administrator_fields(fields).map(Admin::User);
+        }
+        let client_id = fields.required("clientId", setting);
+        let client_secret = fields.required("clientSecret", secret);
+        let bootstrap = fields.optional("bootstrap", |node, findings| {
+            mapping(node, findings, administrator_fields)
+        });
+        Some(Admin::Account {
+            client_id: client_id?,
+            client_secret: client_secret?,
+            bootstrap,
         })
+    })
+}
+
+fn administrator_fields(fields: &mut Fields<'_, '_, '_>) -> Option<Administrator> {
+    let username = fields.required("username", setting);
+    let password = fields.required("password", secret);
+    Some(Administrator {
+        username: username?,
+        password: password?,
     })
 }
 

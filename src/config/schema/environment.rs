@@ -237,9 +237,21 @@ fn identity() -> Value {
         Field::required(
             "admin",
             "An account that may administer Keycloak",
-            object([
-                Field::required("username", "User name", setting(text())),
-                Field::required("password", "Password", secret()),
+            either([
+                administrator(),
+                object([
+                    Field::required(
+                        "clientId",
+                        "Client of realm master whose service account administers the realm",
+                        setting(text()),
+                    ),
+                    Field::required("clientSecret", "Its secret", secret()),
+                    Field::optional(
+                        "bootstrap",
+                        "An administrator of realm master who makes it; its settings need not be set once it is there",
+                        administrator(),
+                    ),
+                ]),
             ]),
         ),
         Field::required("github", "The forge that people log in at", github()),
@@ -248,6 +260,13 @@ fn identity() -> Value {
             "Issuers beside the realm whose tokens the cluster accepts as well, while people move over",
             list(other_issuer()),
         ),
+    ])
+}
+
+fn administrator() -> Value {
+    object([
+        Field::required("username", "User name", setting(text())),
+        Field::required("password", "Password", secret()),
     ])
 }
 

@@ -58,16 +58,19 @@ fn newest<'events>(events: &'events [Value], path: &str) -> Option<&'events Valu
         .find(|event| event["resourcePath"] == path && event.get("error").is_none())
 }
 
-/// The name of an administrator: most are of the realm `master`, some of the realm itself.
+/// The name of an administrator: most are of the realm `master`, some of the realm itself. Who may not see the accounts of
+/// `master` tells the id.
 async fn name(admin: &Admin, realm: &str, id: &str) -> Result<Option<String>, KeycloakError> {
+    let mut unseen = None;
     for realm in ["master", realm] {
         match admin.find(&[realm, "users", id], &[]).await {
             Ok(Some(user)) => return Ok(Some(text(&user, "username"))),
-            Ok(None) | Err(KeycloakError::Forbidden { .. }) => {}
+            Ok(None) => {}
+            Err(KeycloakError::Forbidden { .. }) => unseen = Some(format!("account {id} of realm {realm}")),
             Err(other) => return Err(other),
         }
     }
-    Ok(None)
+    Ok(unseen)
 }
 
 /// Where the record has what an operation is about; nothing for what is not there yet.

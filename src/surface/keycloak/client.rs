@@ -1,7 +1,10 @@
 //! Requests to Keycloak's administration interface: tokens and pages. Knows nothing of what is in a realm.
 
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::header::LOCATION;
 use reqwest::{Certificate, Method, StatusCode};
 use serde_json::Value;
@@ -27,9 +30,54 @@ pub struct Admin {
     http: reqwest::Client,
     patient: Patient,
     base: Url,
-    user: String,
-    password: Secret,
+    credentials: std::sync::Mutex<Credentials>,
     token: Mutex<Option<Token>>,
+}
+
+/// As whom Keycloak is asked.
+#[derive(Clone, Debug)]
+pub enum Credentials {
+    /// A user of realm master.
+    User {
+        /// Its name.
+        name: String,
+        /// Its password.
+        password: Secret,
+    },
+    /// A service account of realm master.
+    Account {
+        /// Its client id.
+        client_id: String,
+        /// Its secret.
+        secret: Secret,
+    },
+}
+
+impl Credentials {
+    /// As it is called in messages.
+    fn name(&self) -> &str {
+        match self {
+            Self::User { name, .. } => name,
+            Self::Account { client_id, .. } => client_id,
+        }
+    }
+
+    /// The request for a token (RFC 6749, sections 4.3 and 4.4).
+    fn form(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::User { name, password } => vec![
+                ("grant_type", "password".to_owned()),
+                ("client_id", "admin-cli".to_owned()),
+                ("username", name.clone()),
+                ("password", password.expose().to_owned()),
+            ],
+            Self::Account { client_id, secret } => vec![
+                ("grant_type", "client_credentials".to_owned()),
+                ("client_id", client_id.clone()),
+                ("client_secret", secret.expose().to_owned()),
+            ],
+        }
+    }
 }
 
 struct Token {
@@ -47,6 +95,19 @@ impl Admin {
         password: Secret,
         authority: Option<&str>,
     ) -> Result<Self, KeycloakError> {
+        let name = user.to_owned();
+        Self::with(address, Credentials::User { name, password }, authority)
+    }
+
+    /// The same with whatever credentials.
+    ///
+    /// # Errors
+    /// When the address is none, or the authority can't be used.
+    pub fn with(
+        address: &str,
+        credentials: Credentials,
+        authority: Option<&str>,
+    ) -> Result<Self, KeycloakError> {
         let base = Url::parse(address)
             .ok()
             .filter(|url| matches!(url.scheme(), "http" | "https") && !url.cannot_be_a_base())
@@ -61,9 +122,37 @@ impl Admin {
             http,
             patient: Patient::new(Patience::USUAL),
             base,
-            user: user.to_owned(),
-            password,
+            credentials: std::sync::Mutex::new(credentials),
             token: Mutex::new(None),
+        })
+    }
+
+    /// Goes on with other credentials.
+    pub async fn go_on_as(&self, credentials: Credentials) {
+        *self.credentials.lock().unwrap_or_else(PoisonError::into_inner) = credentials;
+        *self.token.lock().await = None;
+    }
+
+    fn credentials(&self) -> Credentials {
+        let credentials = self.credentials.lock();
+        credentials.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// As whom it is asked, for messages.
+    #[must_use]
+    pub fn user(&self) -> String {
+        self.credentials().name().to_owned()
+    }
+
+    /// What the account's own token says.
+    pub(super) async fn claims(&self) -> Result<Value, KeycloakError> {
+        let token = self.token().await?;
+        let payload = token.expose().split('.').nth(1).unwrap_or_default();
+        let payload = URL_SAFE_NO_PAD.decode(payload).ok();
+        let claims = payload.and_then(|payload| serde_json::from_slice(&payload).ok());
+        claims.ok_or_else(|| KeycloakError::Answer {
+            request: "POST token".to_owned(),
+            missing: "claims",
         })
     }
 
@@ -74,18 +163,16 @@ impl Admin {
         self
     }
 
-    /// Logs in and returns the server's version.
-    pub async fn version(&self) -> Result<String, KeycloakError> {
+    /// Logs in and asks the administration interface for something that every administrator may see.
+    pub async fn check_answers(&self) -> Result<(), KeycloakError> {
         let url = self.url(&["admin", "serverinfo"], &[]);
         let request = described(&Method::GET, &url);
         let info = self.json(Method::GET, url, None).await?;
-        info["systemInfo"]["version"]
-            .as_str()
-            .map(str::to_owned)
-            .ok_or(KeycloakError::Answer {
-                request,
-                missing: "systemInfo.version",
-            })
+        let is_keycloak = info["profileInfo"].is_object();
+        is_keycloak.then_some(()).ok_or(KeycloakError::Answer {
+            request,
+            missing: "profileInfo",
+        })
     }
 
     /// Whether the administrator may make `realm` what is declared: read all of it where it is there, make it where it is
@@ -103,7 +190,8 @@ impl Admin {
 
     /// Whether one of the administrator's roles is to make realms.
     async fn check_may_create(&self) -> Result<(), KeycloakError> {
-        let filter = [("username", self.user.as_str()), ("exact", "true")];
+        let user = self.user();
+        let filter = [("username", user.as_str()), ("exact", "true")];
         let found = self.get(&["master", "users"], &filter).await?;
         let id = found[0]["id"].as_str().unwrap_or_default();
         let path = ["master", "users", id, "role-mappings", "realm", "composite"];
@@ -114,7 +202,7 @@ impl Admin {
         }
         Err(KeycloakError::Forbidden {
             request: "POST /admin/realms".to_owned(),
-            user: self.user.clone(),
+            user,
             status: 403,
         })
     }
@@ -222,7 +310,7 @@ impl Admin {
         } else if is_token_refused(status) {
             Err(KeycloakError::Forbidden {
                 request,
-                user: self.user.clone(),
+                user: self.user(),
                 status: status.as_u16(),
             })
         } else {
@@ -281,12 +369,7 @@ impl Admin {
 
     async fn log_in(&self) -> Result<Token, KeycloakError> {
         let url = self.url(&["realms", "master", "protocol", "openid-connect", "token"], &[]);
-        let form = [
-            ("grant_type", "password"),
-            ("client_id", "admin-cli"),
-            ("username", self.user.as_str()),
-            ("password", self.password.expose()),
-        ];
+        let form = self.credentials().form();
         let asked_at = Instant::now();
         let described = described(&Method::POST, &url);
         // Asking for a token changes nothing, so it may be repeated like a GET.
@@ -296,7 +379,7 @@ impl Admin {
         if is_token_refused(status) || status == StatusCode::BAD_REQUEST {
             return Err(KeycloakError::Login {
                 address: self.base.to_string(),
-                user: self.user.clone(),
+                user: self.user(),
                 message: message(&answer),
             });
         }

@@ -52,6 +52,14 @@ pub enum KeycloakError {
         /// HTTP status, 401 or 403.
         status: u16,
     },
+    /// A client in our place is somebody else's.
+    #[error(
+        "the client {client} of realm master was not made by lotse for this environment, so it is left alone"
+    )]
+    NotOurs {
+        /// Its client id.
+        client: String,
+    },
     /// Any other refusal.
     #[error("Keycloak refused {request} with status {status}: {message}")]
     Refused {

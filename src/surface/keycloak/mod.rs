@@ -4,6 +4,7 @@
 //!
 //! Nothing is written that does not differ, nothing is removed that lotse did not make, and no secret is in a plan.
 
+pub mod account;
 mod apply;
 mod attribution;
 pub mod backup;
@@ -30,7 +31,7 @@ use serde_json::Value;
 
 pub use apply::apply;
 pub use attribution::attribute;
-pub use client::{Admin, issuer};
+pub use client::{Admin, Credentials, issuer};
 pub use error::{Conflict, KeycloakError};
 pub use fields::Difference;
 pub use mark::{FINGERPRINT, Fingerprint, MEMBERS, OWNER};
