@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use camino::Utf8PathBuf;
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::setting::{Convert, MissingSettings, Placeholders, SecretSetting, Setting, Values};
@@ -292,8 +293,33 @@ pub struct Identity<Text = Setting, Key = SecretSetting> {
     pub admin: Admin<Text, Key>,
     /// The forge that people log in at.
     pub github: GitHub<Text, Key>,
+    /// How long logins and tokens hold; what is not declared is left to Keycloak.
+    pub sessions: Sessions,
     /// Issuers beside the realm whose tokens the cluster accepts as well, while people move over.
     pub other_issuers: Vec<OtherIssuer<Text>>,
+}
+
+/// How long logins and tokens of the realm hold, in seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Sessions {
+    /// A token: so long somebody keeps rights that were taken away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<u32>,
+    /// A login that is not used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle: Option<u32>,
+    /// A login at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub longest: Option<u32>,
+}
+
+impl Sessions {
+    /// Whether all of it is left to Keycloak.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// An issuer of tokens that is not ours, such as the Dex of an earlier cluster.
@@ -586,6 +612,7 @@ impl Identity {
             certificate_authority: self.certificate_authority.as_ref().map(|path| to.text(path)),
             admin: self.admin.convert(to),
             github: self.github.convert(to),
+            sessions: self.sessions,
             other_issuers: self
                 .other_issuers
                 .iter()

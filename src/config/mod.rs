@@ -31,8 +31,8 @@ pub use app::{
 pub use environment::{
     Admin, Administrator, Cluster, ControlPlane, Dns, DnsProvider, Encryption, Environment,
     EnvironmentOutline, Flux, FluxCredentials, FluxInstall, Gateway, Git, GitHub, GitMode, GitReader,
-    Identity, LoginPlace, Management, OtherIssuer, ResolvedEnvironment, Rfc2136, Stack, TsigAlgorithm,
-    TsigKey, WorkerGroup,
+    Identity, LoginPlace, Management, OtherIssuer, ResolvedEnvironment, Rfc2136, Sessions, Stack,
+    TsigAlgorithm, TsigKey, WorkerGroup,
 };
 pub use load::{
     Declarations, Loaded, Problems, app_folders, environment_folders, environments, load, load_declared,

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::config::Sessions;
+
 /// Everything lotse declares in one Keycloak realm.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -12,6 +14,9 @@ pub struct Realm {
     pub name: String,
     /// The GitHub identity provider.
     pub github: IdentityProvider,
+    /// How long logins and tokens hold, as far as that is declared.
+    #[serde(skip_serializing_if = "Sessions::is_empty")]
+    pub sessions: Sessions,
     /// Groups, sorted by name.
     pub groups: Vec<Group>,
     /// Members, sorted by login.

@@ -41,6 +41,7 @@ pub(super) fn realm<Key>(declarations: &Declarations, environment: &Environment<
             base_url: github.url.clone(),
             api_url: github.api_url.clone(),
         },
+        sessions: environment.identity.sessions,
         groups: groups(people, &github.organisation),
         members,
         clients,

@@ -24,6 +24,7 @@ const ROLES: [&str; 5] = [
 
 pub(crate) fn an_account_takes_the_place_of_the_administrator(lab: &Lab) {
     let admin = keycloak(lab);
+    let scope = block_on(make_scope(&admin));
     block_on(make_starter(&admin));
     let checkout = Checkout::copy(lab);
     checkout.replace(ENVIRONMENT, USER, ACCOUNT);
@@ -42,6 +43,7 @@ pub(crate) fn an_account_takes_the_place_of_the_administrator(lab: &Lab) {
     let plan = lotse(&["plan", "lab"], &both).success();
     for change in [
         "+ service account lotse of realm master",
+        "+ scope kc-admin-api of service account lotse of realm master",
         "~ roles of service account lotse of realm master in realm scs",
         "- temporary administrator starter of realm master",
     ] {
@@ -57,6 +59,9 @@ pub(crate) fn an_account_takes_the_place_of_the_administrator(lab: &Lab) {
     told.success();
     assert!(block_on(find_user(&admin, "starter")).is_none());
     assert_eq!(block_on(roles(&admin)), ROLES);
+    let client = block_on(find_client(&admin, "lotse"));
+    let scopes = client["defaultClientScopes"].as_array().unwrap();
+    assert!(scopes.contains(&json!("kc-admin-api")), "{scopes:?}");
     // What names the administrator need not be set any more, and may as well stay.
     for variables in [&alone[..], &both] {
         lotse(&drift, variables).success();
@@ -113,19 +118,25 @@ pub(crate) fn an_account_takes_the_place_of_the_administrator(lab: &Lab) {
         refused.stderr
     );
 
-    block_on(async {
-        let client = find_client(&admin, "lotse").await;
-        admin
-            .delete(&["master", "clients", text(&client, "id")], None)
-            .await
-            .unwrap();
-        let starter = find_user(&admin, "starter").await.unwrap();
-        admin
-            .delete(&["master", "users", text(&starter, "id")], None)
-            .await
-            .unwrap();
-    });
+    block_on(forget(&admin, &scope));
     settled(lab);
+}
+
+async fn forget(admin: &Admin, scope: &str) {
+    let client = find_client(admin, "lotse").await;
+    admin
+        .delete(&["master", "clients", text(&client, "id")], None)
+        .await
+        .unwrap();
+    admin
+        .delete(&["master", "client-scopes", scope], None)
+        .await
+        .unwrap();
+    let starter = find_user(admin, "starter").await.unwrap();
+    admin
+        .delete(&["master", "users", text(&starter, "id")], None)
+        .await
+        .unwrap();
 }
 
 /// An administrator as Keycloak makes one at its first start: an import takes its mark, which the form of users leaves out.
@@ -138,6 +149,13 @@ async fn make_starter(admin: &Admin) {
     });
     let import = json!({"ifResourceExists": "FAIL", "users": [user]});
     admin.post(&["master", "partialImport"], &import).await.unwrap();
+}
+
+/// The scope that newer versions of Keycloak want in every token for their administration.
+async fn make_scope(admin: &Admin) -> String {
+    let scope = json!({"name": "kc-admin-api", "protocol": "openid-connect"});
+    let path = ["master", "client-scopes"];
+    admin.post(&path, &scope).await.unwrap().unwrap()
 }
 
 async fn may_no_more_than_it_needs(lab: &Lab) {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use lotse::config::Sessions;
 use lotse::desired::identity::{Client, ClientKind, Group, IdentityProvider, Member, Realm};
 use lotse::lab::login::{LoginError, LoginRequest, Tokens, login};
 use lotse::names::EnvironmentName;
@@ -76,6 +77,11 @@ impl<'lab> Servers<'lab> {
                 client_id: self.application.clone(),
                 base_url: Some(address.to_owned()),
                 api_url: Some(format!("{address}/api/v1")),
+            },
+            sessions: Sessions {
+                token: Some(240),
+                idle: Some(1200),
+                longest: Some(28_800),
             },
             groups: vec![group(ADMINS), group(VIEWERS)],
             members: vec![

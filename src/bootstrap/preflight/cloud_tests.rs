@@ -213,8 +213,7 @@ fn test_what_is_not_declared_is_as_the_class_has_it() {
         "GIT_URL",
         "GIT_USERNAME",
         "GIT_TOKEN",
-        "KEYCLOAK_ADMIN_USERNAME",
-        "KEYCLOAK_ADMIN_PASSWORD",
+        "KEYCLOAK_CLIENT_SECRET",
         "GITHUB_CLIENT_ID",
         "GITHUB_CLIENT_SECRET",
     ];

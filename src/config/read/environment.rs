@@ -5,25 +5,21 @@ use std::collections::BTreeSet;
 use super::access::known_team;
 use super::check_kind;
 use super::cluster::{cluster, is_version};
-use super::fields::{Fields, Findings, list, mapping, unique};
+use super::fields::{Findings, mapping, unique};
 use super::git::git;
+use super::identity::identity;
 use super::scalar::{
-    age_recipient, check_url, choice, formed, inner_path, malformed, name, secret, setting, text,
-    url_setting, word,
+    age_recipient, check_url, choice, formed, inner_path, name, secret, setting, text, word,
 };
 use crate::config::environment::{
-    Admin, Administrator, Dns, DnsProvider, Encryption, Environment, Flux, FluxInstall, Gateway, GitHub,
-    Identity, Management, OtherIssuer, Rfc2136, TsigAlgorithm, TsigKey,
+    Dns, DnsProvider, Encryption, Environment, Flux, FluxInstall, Gateway, Management, Rfc2136,
+    TsigAlgorithm, TsigKey,
 };
 use crate::config::mend::{scalar, suggest};
 use crate::config::people::Team;
-use crate::config::setting::Setting;
 use crate::config::tree::Node;
 use crate::diag::{Certainty, Code, did_you_mean};
 use crate::names::{AppName, DomainName, EnvironmentName, NamespaceName};
-
-/// Schemes of an address that a program talks to.
-const WEB: &[&str] = &["https", "http"];
 
 /// Reads the file of the environment in `folder`. `apps` are the applications that there are, `teams` those of people.yaml
 /// where that can be read.
@@ -213,140 +209,6 @@ fn flux_install(node: &Node, findings: &mut Findings<'_>) -> Option<FluxInstall>
             sha256: sha256?.to_ascii_lowercase(),
         })
     })
-}
-
-fn identity(node: &Node, findings: &mut Findings<'_>) -> Option<Identity> {
-    mapping(node, findings, |fields| {
-        let url = fields.required("url", |node, findings| url_setting(node, findings, &["https"]));
-        let realm = fields.required("realm", word);
-        let certificate_authority = fields.optional("certificateAuthority", setting);
-        let admin = fields.required("admin", admin);
-        let github = fields.required("github", github);
-        let own = match (&url, &realm) {
-            (Some(Setting::Literal(url)), Some(realm)) => {
-                Some(format!("{}/realms/{realm}", url.trim_end_matches('/')))
-            }
-            _ => None,
-        };
-        let other_issuers = fields.optional("otherIssuers", |node, findings| {
-            other_issuers(node, findings, own.as_deref())
-        });
-        Some(Identity {
-            url: url?,
-            realm: realm?,
-            certificate_authority,
-            admin: admin?,
-            github: github?,
-            other_issuers: other_issuers.unwrap_or_default(),
-        })
-    })
-}
-
-/// The API server takes each issuer once.
-fn other_issuers(node: &Node, findings: &mut Findings<'_>, realm: Option<&str>) -> Option<Vec<OtherIssuer>> {
-    let issuers = list(node, findings, other_issuer)?;
-    let mut seen: BTreeSet<&str> = realm.into_iter().collect();
-    for issuer in &issuers {
-        if let Setting::Literal(url) = &issuer.url
-            && !seen.insert(url)
-        {
-            let message = format!("the issuer `{url}` is accepted already");
-            findings.report(Code::Repeated, node.span, message);
-        }
-    }
-    Some(issuers)
-}
-
-fn other_issuer(node: &Node, findings: &mut Findings<'_>) -> Option<OtherIssuer> {
-    mapping(node, findings, |fields| {
-        let url = fields.required("url", issuer_url);
-        let certificate_authority = fields.optional("certificateAuthority", setting);
-        let client_id = fields.required("clientId", setting);
-        let username_claim = fields.optional("usernameClaim", text);
-        let groups_claim = fields.optional("groupsClaim", text);
-        let prefix = fields.optional("prefix", prefix);
-        Some(OtherIssuer {
-            url: url?,
-            certificate_authority,
-            client_id: client_id?,
-            username_claim: username_claim.unwrap_or_else(|| "preferred_username".to_owned()),
-            groups_claim: groups_claim.unwrap_or_else(|| "groups".to_owned()),
-            prefix,
-        })
-    })
-}
-
-fn issuer_url(node: &Node, findings: &mut Findings<'_>) -> Option<Setting> {
-    let url = url_setting(node, findings, &["https"])?;
-    if let Setting::Literal(written) = &url
-        && written.contains(['?', '#'])
-    {
-        return malformed(
-            node,
-            findings,
-            "the address of an issuer has neither ? nor # in it",
-        );
-    }
-    Some(url)
-}
-
-/// What is put before names: with `system:` it would make Kubernetes' own ones.
-fn prefix(node: &Node, findings: &mut Findings<'_>) -> Option<String> {
-    let prefix = text(node, findings)?;
-    if "system:".starts_with(&prefix) || prefix.starts_with("system:") {
-        let message =
-            format!("with `{prefix}` an issuer could give Kubernetes' own names, which begin with system:");
-        return malformed(node, findings, &message);
-    }
-    Some(prefix)
-}
-
-fn admin(node: &Node, findings: &mut Findings<'_>) -> Option<Admin> {
-    mapping(node, findings, |fields| {
-        if !fields.has("clientId") {
-            return administrator_fields(fields).map(Admin::User);
-        }
-        let client_id = fields.required("clientId", setting);
-        let client_secret = fields.required("clientSecret", secret);
-        let bootstrap = fields.optional("bootstrap", |node, findings| {
-            mapping(node, findings, administrator_fields)
-        });
-        Some(Admin::Account {
-            client_id: client_id?,
-            client_secret: client_secret?,
-            bootstrap,
-        })
-    })
-}
-
-fn administrator_fields(fields: &mut Fields<'_, '_, '_>) -> Option<Administrator> {
-    let username = fields.required("username", setting);
-    let password = fields.required("password", secret);
-    Some(Administrator {
-        username: username?,
-        password: password?,
-    })
-}
-
-fn github(node: &Node, findings: &mut Findings<'_>) -> Option<GitHub> {
-    mapping(node, findings, |fields| {
-        let organisation = fields.required("organisation", name);
-        let client_id = fields.required("clientId", setting);
-        let client_secret = fields.required("clientSecret", secret);
-        let url = optional_url(fields, "url");
-        let api_url = optional_url(fields, "apiUrl");
-        Some(GitHub {
-            organisation: organisation?,
-            client_id: client_id?,
-            client_secret: client_secret?,
-            url,
-            api_url,
-        })
-    })
-}
-
-fn optional_url(fields: &mut Fields<'_, '_, '_>, key: &'static str) -> Option<crate::config::Setting> {
-    fields.optional(key, |node, findings| url_setting(node, findings, WEB))
 }
 
 fn dns(node: &Node, findings: &mut Findings<'_>) -> Option<Dns> {

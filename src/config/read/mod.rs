@@ -6,6 +6,7 @@ mod cluster;
 mod environment;
 mod fields;
 mod git;
+mod identity;
 mod limits;
 mod login;
 mod network;

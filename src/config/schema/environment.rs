@@ -256,6 +256,19 @@ fn identity() -> Value {
         ),
         Field::required("github", "The forge that people log in at", github()),
         Field::optional(
+            "sessions",
+            "How long logins hold (5m, 10h); what is not declared is left to Keycloak",
+            object([
+                Field::optional(
+                    "token",
+                    "A token: so long rights last that were taken away",
+                    text(),
+                ),
+                Field::optional("idle", "A login that is not used", text()),
+                Field::optional("longest", "A login at all", text()),
+            ]),
+        ),
+        Field::optional(
             "otherIssuers",
             "Issuers beside the realm whose tokens the cluster accepts as well, while people move over",
             list(other_issuer()),

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{Admin, KeycloakError, OWNER};
+use super::{Admin, KeycloakError, OWNER, Object};
 use crate::names::EnvironmentName;
 use crate::plan::{Action, Change, FieldChange, Plan};
 use crate::secret::Secret;
@@ -21,6 +21,8 @@ const ROLES: [&str; 5] = [
     "manage-identity-providers",
     "view-events",
 ];
+/// Scope of tokens for the administration interface, where Keycloak has it (26.8.2 and newer; its `MigrateTo26_8_2`).
+const ADMINISTRATION: &str = "kc-admin-api";
 /// User attribute of an administrator that Keycloak made at its first start (Keycloak 26, `IS_TEMP_ADMIN_ATTR_NAME`).
 const TEMPORARY: &str = "is_temporary_admin";
 
@@ -44,6 +46,8 @@ pub enum AccountOperation {
     Make,
     /// Gives the client with this id the declared secret and settings.
     Mend(String),
+    /// Gives the client's tokens the scope with this id, without which the administration interface takes none of them.
+    Scope(String),
     /// Gives the client these roles of the realm, and takes others away.
     Assign {
         /// Roles that it lacks.
@@ -85,6 +89,15 @@ pub async fn plan(
             }
         }
         _ => plan.push(Action::Create, &object, Vec::new(), AccountOperation::Make),
+    }
+    if let Some(scope) = scope(administrator).await? {
+        let given = found
+            .as_ref()
+            .and_then(|client| client["defaultClientScopes"].as_array());
+        if !given.is_some_and(|scopes| scopes.iter().any(|scope| scope == ADMINISTRATION)) {
+            let object = format!("scope {ADMINISTRATION} of {object}");
+            plan.push(Action::Create, object, Vec::new(), AccountOperation::Scope(scope));
+        }
     }
     let has = match id {
         Some(id) => roles(administrator, id, wanted.realm).await?,
@@ -133,6 +146,11 @@ pub async fn establish(
             AccountOperation::Mend(id) => {
                 let path = [MASTER, "clients", id];
                 administrator.put(&path, Some(&representation(wanted))).await?;
+            }
+            AccountOperation::Scope(scope) => {
+                let id = id_of(administrator, wanted.client_id).await?;
+                let path = [MASTER, "clients", &id, "default-client-scopes", scope];
+                administrator.put(&path, None).await?;
             }
             AccountOperation::Assign { missing, surplus } => {
                 assign(administrator, wanted, (missing, surplus)).await?;
@@ -207,6 +225,22 @@ async fn client(administrator: &Admin, client_id: &str) -> Result<Option<Value>,
     Ok(found.cloned())
 }
 
+async fn id_of(administrator: &Admin, client_id: &str) -> Result<String, KeycloakError> {
+    let found = client(administrator, client_id).await?;
+    let id = found.and_then(|client| client["id"].as_str().map(str::to_owned));
+    id.ok_or_else(|| KeycloakError::Absent {
+        object: Object::Client(client_id.to_owned()),
+    })
+}
+
+/// Id of the scope of tokens for the administration interface, where there is one.
+async fn scope(administrator: &Admin) -> Result<Option<String>, KeycloakError> {
+    let scopes = administrator.get(&[MASTER, "client-scopes"], &[]).await?;
+    let mut scopes = scopes.as_array().into_iter().flatten();
+    let found = scopes.find(|scope| scope["name"] == ADMINISTRATION);
+    Ok(found.and_then(|scope| scope["id"].as_str().map(str::to_owned)))
+}
+
 /// Settings that differ; the secret only says that it does.
 async fn differences(
     administrator: &Admin,
@@ -271,16 +305,8 @@ async fn assign(
     wanted: &ServiceAccount<'_>,
     (missing, surplus): (&BTreeSet<String>, &BTreeSet<String>),
 ) -> Result<(), KeycloakError> {
-    let absent = |client: &str| KeycloakError::Absent {
-        object: super::Object::Client(client.to_owned()),
-    };
-    let id_of = async |client_id: &str| {
-        let found = client(administrator, client_id).await?;
-        let id = found.and_then(|client| client["id"].as_str().map(str::to_owned));
-        id.ok_or_else(|| absent(client_id))
-    };
-    let account = id_of(wanted.client_id).await?;
-    let of_realm = id_of(&administration(wanted.realm)).await?;
+    let account = id_of(administrator, wanted.client_id).await?;
+    let of_realm = id_of(administrator, &administration(wanted.realm)).await?;
     let user = user(administrator, &account).await?;
     let all = administrator
         .get(&[MASTER, "clients", &of_realm, "roles"], &[])

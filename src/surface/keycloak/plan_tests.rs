@@ -13,6 +13,7 @@ use super::object::{KeycloakOperation, Object, Relation};
 use super::observe::ObservedRealm;
 use super::plan::{Prune, plan, strangers};
 use super::wanted::Wanted;
+use crate::config::Sessions;
 use crate::desired::identity::{Client, ClientKind, Group, IdentityProvider, Member, Realm};
 use crate::names::EnvironmentName;
 use crate::plan::{Action, Plan};
@@ -32,6 +33,10 @@ pub(super) fn realm() -> Realm {
             client_id: "forge-client".into(),
             base_url: Some("http://127.0.0.1:3000".into()),
             api_url: None,
+        },
+        sessions: Sessions {
+            token: Some(300),
+            ..Sessions::default()
         },
         groups: GROUPS.iter().map(|name| group(name)).collect(),
         members: vec![member("Ada", 7, &GROUPS[..2]), member("bob", 8, &GROUPS[1..2])],

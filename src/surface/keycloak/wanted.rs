@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::mark::{self, FINGERPRINT, Fingerprint};
 use super::object::{Object, Relation};
-use crate::desired::identity::{self, ClientKind, IdentityProvider, Member};
+use crate::desired::identity::{self, ClientKind, IdentityProvider, Member, Realm};
 use crate::names::EnvironmentName;
 
 /// The client scope that carries the groups, and the claim it makes.
@@ -60,7 +60,7 @@ pub(super) type Accounts = BTreeMap<u64, String>;
 pub(super) fn objects(wanted: &Wanted<'_>, accounts: &Accounts) -> BTreeMap<Object, Value> {
     let realm = wanted.realm;
     let mut objects = BTreeMap::from([
-        (Object::Realm, realm_fields(&realm.name)),
+        (Object::Realm, realm_fields(realm)),
         (Object::UserProfile, user_profile()),
         (Object::Scope(GROUPS_SCOPE.into()), groups_scope()),
         (groups_mapper_key(), groups_mapper()),
@@ -172,9 +172,9 @@ fn new_user(member: &Member, provider: &str) -> Value {
 
 /// `editUsernameAllowed` lets administrators follow a login that was renamed at the forge; the user profile keeps
 /// users themselves from it.
-fn realm_fields(name: &str) -> Value {
-    json!({
-        "realm": name,
+fn realm_fields(realm: &Realm) -> Value {
+    let mut fields = json!({
+        "realm": realm.name,
         "enabled": true,
         "sslRequired": "external",
         "registrationAllowed": false,
@@ -183,7 +183,18 @@ fn realm_fields(name: &str) -> Value {
         "eventsEnabled": true,
         "adminEventsEnabled": true,
         "adminEventsDetailsEnabled": true,
-    })
+    });
+    let sessions = [
+        ("accessTokenLifespan", realm.sessions.token),
+        ("ssoSessionIdleTimeout", realm.sessions.idle),
+        ("ssoSessionMaxLifespan", realm.sessions.longest),
+    ];
+    for (key, seconds) in sessions {
+        if let Some(seconds) = seconds {
+            fields[key] = seconds.into();
+        }
+    }
+    fields
 }
 
 /// Marks on users persist (attributes the profile does not declare are dropped silently otherwise), short logins
