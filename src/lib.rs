@@ -25,6 +25,7 @@ pub mod lab;
 pub mod names;
 pub mod parallel;
 pub mod plan;
+pub mod proxy;
 pub mod render;
 pub mod report;
 pub mod secret;

@@ -5,8 +5,9 @@ use super::preflight::Systems;
 use super::{Bootstrap, Stage, StageError, drift};
 use crate::causes;
 use crate::config::FluxCredentials;
-use crate::desired::Manifest;
+use crate::desired::{Manifest, SYNC_FILE};
 use crate::kubernetes::{Cluster, Ensure};
+use crate::plan::Action;
 use crate::report::{Reporter, Task};
 use crate::ssh::DeployKey;
 use crate::surface::git::{Published, deploy_key};
@@ -25,6 +26,12 @@ pub(super) async fn hand_over(
     let cluster = &workload.cluster;
     let release = &bootstrap.flux;
     let plan = workload::plan_components(cluster, release).await?;
+    let created = plan.changes().filter(|change| change.action == Action::Create);
+    let was_there = created.count() < release.objects().len();
+    let mending = was_there && drift::is_published(bootstrap, systems, SYNC_FILE);
+    if mending {
+        drift::tell(&task, plan.changes());
+    }
     let wait = bootstrap.wait(Stage::Flux, "Flux's definitions", &task);
     let mut changes = workload::apply_components(cluster, &plan, &wait).await?;
     changes += give_secrets(bootstrap, cluster).await?;
@@ -36,6 +43,10 @@ pub(super) async fn hand_over(
         &bootstrap.wait(Stage::Flux, "Flux's controllers", &task),
     )
     .await?;
+    if mending {
+        let plan = workload::plan_sync(cluster, &bootstrap.desired.sync).await?;
+        drift::tell(&task, plan.changes());
+    }
     changes += workload::apply_sync(cluster, &bootstrap.desired.sync).await?;
     let commit = published.commit.to_string();
     let wait = bootstrap.wait(Stage::Flux, "the platform", &task);

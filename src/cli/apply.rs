@@ -175,7 +175,7 @@ fn refuse_moved(saved: &EnvironmentPlan, now: &EnvironmentPlan) -> Result<(), Co
 
 /// Shows what would be changed, and asks.
 async fn agree(plan: &EnvironmentPlan, arguments: &ApplyArguments) -> Result<(), CommandError> {
-    ui::print(&plan::tree(plan, Style::of_stdout()));
+    ui::print(&plan::changes(plan, Style::of_stdout()));
     if arguments.yes || ui::confirm("Carry this out?").await? {
         return Ok(());
     }

@@ -57,7 +57,7 @@ pub struct SecretSetting(pub EnvName);
 
 /// Values of environment variables that took the place of settings are missing or empty.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{} not set, or set to nothing: {}", if .names.len() == 1 { "an environment variable is" } else { "environment variables are" }, list(.names))]
+#[error("{} not set, or of no use: {}", if .names.len() == 1 { "an environment variable is" } else { "environment variables are" }, list(.names))]
 pub struct MissingSettings {
     /// Their names, in the order of the declaration.
     pub names: Vec<EnvName>,
@@ -171,7 +171,7 @@ mod tests {
         let error = values.finish(()).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "environment variables are not set, or set to nothing: A, B"
+            "environment variables are not set, or of no use: A, B"
         );
     }
 }

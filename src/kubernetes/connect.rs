@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use camino::Utf8Path;
+use http::Uri;
 use kube::api::{Api, DynamicObject};
 use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig, KubeconfigError, LoadDataError};
 use kube::core::{ApiResource, GroupVersionKind, TypeMeta};
@@ -15,6 +16,7 @@ use kube::{Client, Config};
 
 use super::{FIELD_MANAGER, KubernetesError, ObjectReference};
 use crate::desired::Manifest;
+use crate::proxy;
 use crate::secret::Secret;
 
 /// How long one request may take before it counts as failed.
@@ -228,12 +230,26 @@ async fn configure(kubeconfig: Kubeconfig, context: Option<&str>) -> Result<Conf
         .iter()
         .map(|context| context.name.clone())
         .collect();
+    let declared: Vec<String> = kubeconfig
+        .clusters
+        .iter()
+        .filter_map(|named| named.cluster.as_ref()?.proxy_url.clone())
+        .collect();
     let mut config = Config::from_custom_kubeconfig(kubeconfig, &options)
         .await
         .map_err(|error| match error {
             KubeconfigError::LoadContext(name) => no_context(&name, &contexts),
             other => in_words(&other),
         })?;
+    // The library knows no NO_PROXY. A proxy that the kubeconfig names is meant.
+    let is_declared = |proxy: &Uri| {
+        declared
+            .iter()
+            .any(|url| url.parse().ok().as_ref() == Some(proxy))
+    };
+    if !config.proxy_url.as_ref().is_some_and(is_declared) {
+        config.proxy_url = proxy::of(&config.cluster_url);
+    }
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     config.read_timeout = Some(REQUEST_TIMEOUT);
     // Otherwise the time a pooled connection sat idle counts against the next answer on it.

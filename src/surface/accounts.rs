@@ -94,7 +94,7 @@ impl Accounts {
         if !matches!(url.scheme(), "https" | "http") || url.cannot_be_a_base() {
             return Err(fault());
         }
-        let http = reqwest::Client::builder()
+        let http = crate::proxy::client()
             .user_agent(concat!("lotse/", env!("CARGO_PKG_VERSION")))
             .timeout(LIMIT)
             .build()

@@ -116,7 +116,7 @@ pub async fn check(url: &str, authority: Option<&str>) -> Result<(), IssuerError
 }
 
 fn client(authority: Option<&str>) -> Result<reqwest::Client, reqwest::Error> {
-    let builder = reqwest::Client::builder().timeout(LIMIT);
+    let builder = crate::proxy::client().timeout(LIMIT);
     let builder = match authority {
         Some(pem) => builder.tls_certs_only(Certificate::from_pem_bundle(pem.as_bytes())?),
         None => builder,

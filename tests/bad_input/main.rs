@@ -182,7 +182,7 @@ fn test_a_setting_that_is_missing_is_told_before_the_lab_starts() {
     ended.assert_says(
         2,
         &[
-            "an environment variable is not set, or set to nothing: PLATFORM_GIT_URL\n",
+            "an environment variable is not set, or of no use: PLATFORM_GIT_URL\n",
             "help: environments/lab/environment.yaml names them",
             "export NAME=",
         ],

@@ -3,24 +3,55 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::{EnvironmentPlan, PlannedChange, Surface};
+use super::{EnvironmentPlan, PlannedChange, Surface, SurfacePlan};
 
-/// Something that would be changed now and was not agreed to with a saved plan.
+/// Something that would be done now and was not agreed to with a saved plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Moved {
-    surface: Surface,
-    object: String,
-    is_planned: bool,
+pub enum Moved {
+    /// An object that would be changed.
+    Object {
+        /// Where.
+        surface: Surface,
+        /// Which.
+        object: String,
+        /// Whether it was to be changed in another way.
+        is_planned: bool,
+    },
+    /// A system that is another one.
+    Place {
+        /// Which.
+        surface: Surface,
+        /// Where the plan has it.
+        planned: String,
+        /// Where it is.
+        found: String,
+    },
 }
 
 impl fmt::Display for Moved {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let how = if self.is_planned {
-            "would be changed in another way now"
-        } else {
-            "would be changed now, which the plan does not say"
-        };
-        write!(formatter, "{}: {} {how}", self.surface, self.object)
+        match self {
+            Self::Object {
+                surface,
+                object,
+                is_planned,
+            } => {
+                let how = if *is_planned {
+                    "would be changed in another way now"
+                } else {
+                    "would be changed now, which the plan does not say"
+                };
+                write!(formatter, "{surface}: {object} {how}")
+            }
+            Self::Place {
+                surface,
+                planned,
+                found,
+            } => write!(
+                formatter,
+                "{surface}: the plan is for {planned}, and this is {found}"
+            ),
+        }
     }
 }
 
@@ -29,6 +60,21 @@ impl EnvironmentPlan {
     /// that was carried out in part can be gone on with. Neither is what the saved plan said is known only later.
     #[must_use]
     pub fn moved(&self, now: &Self) -> Vec<Moved> {
+        let place = |plan: &SurfacePlan| {
+            let found = now.surfaces.iter().find(|other| other.surface == plan.surface)?;
+            (found.place != plan.place).then(|| Moved::Place {
+                surface: plan.surface,
+                planned: plan.place.clone(),
+                found: found.place.clone(),
+            })
+        };
+        let mut moved: Vec<Moved> = self.surfaces.iter().filter_map(place).collect();
+        moved.extend(self.unsaid(now));
+        moved
+    }
+
+    /// What would be changed now and is not said.
+    fn unsaid(&self, now: &Self) -> Vec<Moved> {
         let saved = self.entries();
         let is_open: BTreeSet<Surface> = self
             .surfaces
@@ -42,7 +88,7 @@ impl EnvironmentPlan {
             None => !is_open.contains(&key.surface),
         });
         unsaid
-            .map(|(key, _)| Moved {
+            .map(|(key, _)| Moved::Object {
                 surface: key.surface,
                 object: key.object.to_owned(),
                 is_planned: saved.contains_key(key),
@@ -93,7 +139,7 @@ impl PartialEq for Entry<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{API_VERSION, KIND, KnownAfter, SurfacePlan};
+    use super::super::{API_VERSION, KIND, KnownAfter};
     use super::*;
     use crate::plan::{Action, FieldChange};
 
@@ -139,6 +185,19 @@ mod tests {
         assert_eq!(saved.moved(&saved), []);
         assert_eq!(saved.moved(&plan(&[("b", "1")])), [], "a part is done");
         assert_eq!(saved.moved(&plan(&[])), [], "all is done");
+    }
+
+    #[test]
+    fn test_a_plan_is_for_the_places_that_it_names() {
+        let mut saved = plan(&[]);
+        saved.surfaces[0].place = "zone other.test".into();
+        let mut now = plan(&[]);
+        now.surfaces[0].place = "zone lab.test".into();
+        let told: Vec<String> = saved.moved(&now).iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told,
+            ["dns: the plan is for zone other.test, and this is zone lab.test"]
+        );
     }
 
     #[test]

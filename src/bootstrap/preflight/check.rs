@@ -169,11 +169,13 @@ impl Check {
         }
     }
 
-    /// With the advice for the error, or else this remedy: an address that does not answer may well be the right one.
+    /// With the advice for the error before this remedy: an address that does not answer may well be the right one.
     pub(super) fn by_stage(id: CheckId, error: impl Into<StageError>, remedy: &str) -> Self {
         let error = error.into();
-        let advice = error.advice();
-        Self::by_error(id, &error, advice.first().map_or(remedy, String::as_str))
+        match error.advice().first() {
+            Some(advice) => Self::by_error(id, &error, &format!("{advice}; or {remedy}")),
+            None => Self::by_error(id, &error, remedy),
+        }
     }
 
     fn with(id: CheckId, outcome: CheckOutcome) -> Self {

@@ -94,6 +94,10 @@ pub(super) async fn look(
     };
     match identity(environment, encryption, management).await {
         Ok(identity) => (Some(identity), Some(Check::passed(CheckId::Decryption))),
+        Err(NoIdentity::Management(ManagementError::Kubernetes(error))) if error.is_transient() => {
+            let reason = "the management cluster does not answer";
+            (None, Some(Check::not_asked(CheckId::Decryption, reason)))
+        }
         Err(error) => {
             let check = Check::by_error(CheckId::Decryption, &error, error.remedy());
             (None, Some(check))

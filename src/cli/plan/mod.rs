@@ -25,7 +25,7 @@ use crate::names::{AppName, EnvironmentName};
 use crate::report::Reporter;
 use crate::temporary;
 
-pub(super) use text::tree;
+pub(super) use text::{changes, tree};
 
 /// Show what a bring-up would change in every system, and change nothing
 ///

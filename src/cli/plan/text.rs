@@ -12,8 +12,22 @@ const VALUE_LIMIT: usize = 80;
 /// So many fields of one change are told one by one.
 const FIELD_LIMIT: usize = 20;
 
-/// The whole plan and a closing line.
+/// The whole plan, and what carries it out.
 pub(in crate::cli) fn tree(plan: &EnvironmentPlan, style: Style) -> String {
+    let environment = &plan.environment;
+    let next = match plan.contested() {
+        _ if plan.is_empty() => return changes(plan, style),
+        0 => format!("`lotse apply {environment}` carries it out."),
+        contested => format!(
+            "Other programs look after fields of {}: `lotse apply {environment} --force-conflicts` takes them over.",
+            plural(contested, "object")
+        ),
+    };
+    format!("{}{next}\n", changes(plan, style))
+}
+
+/// The whole plan.
+pub(in crate::cli) fn changes(plan: &EnvironmentPlan, style: Style) -> String {
     let environment = &plan.environment;
     if plan.is_empty() {
         let mut lines = vec![format!("{environment} is as declared: nothing to do.")];
@@ -29,13 +43,6 @@ pub(in crate::cli) fn tree(plan: &EnvironmentPlan, style: Style) -> String {
         }
     }
     lines.push(summary(plan));
-    lines.push(match plan.contested() {
-        0 => format!("`lotse apply {environment}` carries it out."),
-        contested => format!(
-            "Other programs look after fields of {}: `lotse apply {environment} --force-conflicts` takes them over.",
-            plural(contested, "object")
-        ),
-    });
     lines.join("\n") + "\n"
 }
 

@@ -166,9 +166,23 @@ fn secrets(
             findings.report(Code::ReservedName, key.span, message).help =
                 Some("choose a name that does not begin with that of the Cluster".into());
         }
+        if key.name.ends_with("-age") {
+            let message = format!(
+                "the Secret `{}` would take the place of the key of an environment",
+                key.name
+            );
+            findings.report(Code::ReservedName, key.span, message).help =
+                Some("choose a name that does not end with -age".into());
+        }
+        if key.name.starts_with("bootstrap-token-") {
+            let message = format!("the Secret `{}` would let machines into the cluster", key.name);
+            findings.report(Code::ReservedName, key.span, message).help =
+                Some("choose another name: Kubernetes takes these for tokens of new machines".into());
+        }
         entries(value, findings, |key, value, findings| {
             let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-            if key.name.is_empty() || !key.name.bytes().all(allowed) {
+            let is_path = matches!(key.name.as_str(), "." | "..");
+            if key.name.is_empty() || is_path || !key.name.bytes().all(allowed) {
                 let message = format!("`{}` can't be a key of a Secret", key.name);
                 findings.report(Code::Malformed, key.span, message).help =
                     Some("letters, digits, hyphens, underscores and dots are allowed".into());

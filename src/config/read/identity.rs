@@ -20,7 +20,7 @@ const YEAR: u32 = 365 * 24 * 60 * 60;
 pub(super) fn identity(node: &Node, findings: &mut Findings<'_>) -> Option<Identity> {
     mapping(node, findings, |fields| {
         let url = fields.required("url", |node, findings| url_setting(node, findings, &["https"]));
-        let realm = fields.required("realm", word);
+        let realm = fields.required("realm", realm);
         let certificate_authority = fields.optional("certificateAuthority", setting);
         let admin = fields.required("admin", admin);
         let github = fields.required("github", github);
@@ -44,6 +44,17 @@ pub(super) fn identity(node: &Node, findings: &mut Findings<'_>) -> Option<Ident
             other_issuers: other_issuers.unwrap_or_default(),
         })
     })
+}
+
+/// Everything of the realm is declared, and `master` is whose accounts administer all others.
+fn realm(node: &Node, findings: &mut Findings<'_>) -> Option<String> {
+    let realm = word(node, findings)?;
+    if realm == "master" {
+        let message = "the realm `master` is Keycloak's own";
+        findings.report(Code::ReservedName, node.span, message).help =
+            Some("name a realm of its own: it is made where it is not there".into());
+    }
+    Some(realm)
 }
 
 /// Each shorter than the next: what is longer would never come to its end.

@@ -104,7 +104,7 @@ impl Etcd {
             self.client.key_pem.expose()
         ));
         let build = || {
-            reqwest::Client::builder()
+            crate::proxy::client()
                 .timeout(REQUEST_TIMEOUT)
                 .no_proxy()
                 .tls_certs_only([reqwest::Certificate::from_pem(self.ca_pem.as_bytes())?])

@@ -37,7 +37,7 @@ impl Browser {
     /// A browser that trusts the certificate authority in `authority` (PEM) besides the system's.
     pub(super) fn new(authority: Option<&str>) -> Result<Self, LoginError> {
         let build = || {
-            let mut builder = reqwest::Client::builder()
+            let mut builder = crate::proxy::client()
                 .cookie_store(true)
                 .timeout(TIMEOUT)
                 .redirect(reqwest::redirect::Policy::none());

@@ -13,6 +13,7 @@ use super::plan::{GitOperation, ObservedBranch, plan};
 use super::program::{Failure, Git, SILENCE_LIMIT};
 use super::{CommitId, Forge, GitError, cache};
 use crate::plan::Plan;
+use crate::proxy;
 use crate::report::{self, Task};
 use crate::secret::Secret;
 
@@ -70,6 +71,7 @@ impl Branch {
             directory: cache,
             credentials,
             silence_limit: SILENCE_LIMIT,
+            is_own: repository.url.parse().is_ok_and(|url| proxy::is_own(&url)),
         };
         Ok(Self { repository, git })
     }

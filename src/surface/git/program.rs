@@ -13,6 +13,10 @@ use tokio::process::Command;
 use super::error::GitError;
 use crate::secret::Secret;
 
+/// A server on this computer is asked itself, whatever proxy the surroundings name.
+const NO_PROXY: [&str; 2] = ["-c", "http.proxy="];
+/// How long a server that takes no connections is waited for: one that starts anew does in some seconds.
+const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];
 /// Answers git's question for credentials from the environment.
 const CREDENTIAL_HELPER: &str = r#"!f() { test "$1" = get || exit 0; printf 'username=%s\npassword=%s\n' "$LOTSE_GIT_USERNAME" "$LOTSE_GIT_PASSWORD"; }; f"#;
 /// Set by a hook or an outer git, these would lead git to another repository.
@@ -28,7 +32,7 @@ const FOREIGN: [&str; 8] = [
 ];
 /// How long a server may be silent by HTTP. While a hook of it works it says that it lives, every five seconds
 /// (git-config, `receive.keepAlive`).
-pub(super) const SILENCE_LIMIT: Duration = Duration::from_secs(60);
+pub(super) const SILENCE_LIMIT: Duration = Duration::from_secs(30);
 /// At most this much of git's words goes into an error.
 const SAID_LIMIT: usize = 600;
 
@@ -41,6 +45,12 @@ pub(super) struct Failure {
 }
 
 impl Failure {
+    /// Whether the server took no connection, so that it has heard nothing.
+    fn is_unconnected(&self) -> bool {
+        let signs = ["Failed to connect", "Couldn't connect", "Connection refused"];
+        signs.iter().any(|sign| self.message.contains(sign))
+    }
+
     /// What git said, in one line, without its hints and without secrets.
     pub(super) fn said(&self) -> String {
         let lines: Vec<&str> = self
@@ -63,11 +73,32 @@ pub(super) struct Git {
     pub(super) credentials: Option<(String, Secret)>,
     /// How long a server may be silent by HTTP, in whole seconds.
     pub(super) silence_limit: Duration,
+    /// Whether the server is on this computer, and not to be asked through a proxy.
+    pub(super) is_own: bool,
 }
 
 impl Git {
-    /// Runs git and gives its standard output. `action` says what it is for, as in `{action} failed`.
+    /// Runs git and gives its standard output. `action` says what it is for, as in `{action} failed`. Runs it again where the
+    /// server took no connection, so that nothing was begun.
     pub(super) async fn run(
+        &self,
+        action: &str,
+        arguments: &[&str],
+        input: &str,
+    ) -> Result<Result<String, Failure>, GitError> {
+        for pause in PAUSES {
+            match self.run_once(action, arguments, input).await? {
+                Err(failure) if failure.is_unconnected() => {
+                    tracing::info!(action, ?pause, "no connection: trying again");
+                    tokio::time::sleep(pause).await;
+                }
+                other => return Ok(other),
+            }
+        }
+        self.run_once(action, arguments, input).await
+    }
+
+    async fn run_once(
         &self,
         action: &str,
         arguments: &[&str],
@@ -103,6 +134,7 @@ impl Git {
         command
             .args(["-C", self.directory.as_str(), "--git-dir=."])
             .args(["-c", "http.lowSpeedLimit=1", "-c", &low_speed_time])
+            .args(if self.is_own { &NO_PROXY[..] } else { &[] })
             .args(arguments)
             .env("LC_ALL", "C")
             .env("GIT_TERMINAL_PROMPT", "0")
@@ -155,6 +187,7 @@ mod tests {
             directory: "/nowhere".into(),
             credentials: Some(("ada".into(), Secret::new("hunter2"))),
             silence_limit: SILENCE_LIMIT,
+            is_own: false,
         };
         assert_eq!(git.mask("bad hunter2!"), "bad ***!");
         let command = git.command(&["fetch"]);

@@ -410,7 +410,7 @@ pub fn issuer(address: &str, realm: &str) -> String {
 }
 
 fn http_client(authority: Option<&str>) -> Result<reqwest::Client, reqwest::Error> {
-    let mut builder = reqwest::Client::builder()
+    let mut builder = crate::proxy::client()
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(REQUEST_TIMEOUT)
         .redirect(reqwest::redirect::Policy::none());

@@ -139,7 +139,7 @@ impl Session {
 }
 
 fn client(cloud: &Cloud) -> Result<reqwest::Client, OpenStackError> {
-    let mut builder = reqwest::Client::builder()
+    let mut builder = crate::proxy::client()
         .user_agent(concat!("lotse/", env!("CARGO_PKG_VERSION")))
         .timeout(REQUEST_LIMIT);
     if let Some(path) = &cloud.authority {

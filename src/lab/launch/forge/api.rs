@@ -21,7 +21,7 @@ pub(super) struct ForgeApi {
 impl ForgeApi {
     /// A client for the forge at `url` (without `/api/v1`). Sends nothing yet.
     pub(super) fn new(url: &str, token: Option<Secret>) -> Result<Self, ForgeError> {
-        let client = reqwest::Client::builder()
+        let client = crate::proxy::client()
             .timeout(REQUEST_TIMEOUT)
             .no_proxy()
             .build()

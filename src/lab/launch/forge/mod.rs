@@ -26,6 +26,8 @@ const NAME: &str = "forge";
 const SSH_NAME: &str = "forge-ssh";
 /// Names of the forge's secrets in [`crate::lab::state::LabSecrets`].
 const TOKEN: &str = "forge-token";
+/// Hexadecimal digits of a token of Gitea's (20 bytes).
+const TOKEN_LENGTH: usize = 40;
 pub(super) const OAUTH_CLIENT_ID: &str = "forge-oauth-client-id";
 pub(super) const OAUTH_CLIENT_SECRET: &str = "forge-oauth-client-secret";
 
@@ -212,8 +214,11 @@ impl<'a> Forge<'a> {
                 "--raw",
             ])
             .await?;
-        token_in(&output)
-            .ok_or_else(|| ForgeError::request("gitea admin user generate-access-token", "it wrote no token"))
+        token_in(&output).ok_or_else(|| {
+            let lines = output.expose().lines().count();
+            let complaint = format!("it wrote no token in {lines} lines");
+            ForgeError::request("gitea admin user generate-access-token", complaint)
+        })
     }
 
     /// Runs `gitea admin user <arguments>`; what it writes, which may be secret.
@@ -251,11 +256,12 @@ impl<'a> Forge<'a> {
     }
 }
 
-/// The token in the program's output: its last line, after warnings.
+/// The token in the program's output: a line of its own, with warnings around it.
 fn token_in(output: &Secret) -> Option<Secret> {
-    let line = output.expose().lines().last()?.trim();
-    let is_token = !line.is_empty() && line.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    is_token.then(|| Secret::new(line))
+    let is_token =
+        |line: &&str| line.len() >= TOKEN_LENGTH && line.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let mut lines = output.expose().lines().map(str::trim).rev();
+    lines.find(is_token).map(Secret::new)
 }
 
 /// The key in `file`, made when there is none: clients have pinned it.
@@ -279,8 +285,13 @@ mod tests {
 
     #[test]
     fn test_token_is_found_below_warnings() {
-        let output = Secret::new("2026/11/23 16:46:00 [W] You have been warned.\n0123abc\n");
-        assert_eq!(token_in(&output).unwrap().expose(), "0123abc");
+        let output = Secret::new(
+            "2026/11/23 16:46:00 [W] You have been warned.\n0123456789abcdef0123456789abcdef01234567\n",
+        );
+        assert_eq!(
+            token_in(&output).unwrap().expose(),
+            "0123456789abcdef0123456789abcdef01234567"
+        );
         assert!(token_in(&Secret::new("2026/11/23 [E] no such user\n")).is_none());
         assert!(token_in(&Secret::new("")).is_none());
     }

@@ -110,7 +110,7 @@ impl Forge {
     /// # Errors
     /// When its address is not one of a forge.
     pub fn of(repository: &Repository) -> Result<Self, GitError> {
-        let http = reqwest::Client::builder()
+        let http = crate::proxy::client()
             .user_agent(concat!("lotse/", env!("CARGO_PKG_VERSION")))
             .timeout(REQUEST_LIMIT)
             .build()
