@@ -72,7 +72,7 @@ pub(crate) fn every_wrong_setting_is_told_at_once(lab: &Lab) {
             "not so: Keycloak's administration answers (keycloak-answers): ",
             "nothing listens at that address",
             "help: start the management cluster or the way to it",
-            "help: check identity.url",
+            "; or check identity.url",
         ],
     );
     settled(lab);
