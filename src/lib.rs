@@ -5,7 +5,7 @@
 //!
 //! | floor | rooms | what they know |
 //! |---|---|---|
-//! | 0 | [`names`], [`secret`], [`age`], [`ssh`], [`diag`], [`report`], [`causes`], [`parallel`], [`temporary`] | words, secrets, keys, diagnostics, progress, errors, threads; no I/O but files that are written as a whole |
+//! | 0 | [`names`], [`secret`], [`age`], [`ssh`], [`diag`], [`report`], [`causes`], [`parallel`], [`temporary`], [`proxy`] | words, secrets, keys, diagnostics, progress, errors, threads, which way connections go; no I/O but files that are written as a whole |
 //! | 1 | [`config`] | YAML, spans, validated declarations |
 //! | 2 | [`desired`], [`render`], [`skeleton`] | what should be, and how it is written down; first files |
 //! | 3 | [`plan`] | what separates the desired from the observed |

@@ -15,6 +15,7 @@ const FLOORS: [&[&str]; 7] = [
         "causes",
         "parallel",
         "temporary",
+        "proxy",
     ],
     &["config"],
     &["desired", "render", "skeleton"],
