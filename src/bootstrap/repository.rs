@@ -34,6 +34,7 @@ pub(super) async fn publish(
             systems.branch.propose(files, &owned, &proposal).await?
         }
     };
+    systems.branch.remember(published.commit).await?;
     let verb = match git.mode {
         GitMode::Push => "pushed to",
         GitMode::PullRequest => "merged into",
@@ -61,6 +62,12 @@ async fn tell_edits(
     plan: &Plan<GitOperation>,
     (message, task): (&str, &Task<'_>),
 ) -> Result<(), StageError> {
+    if let Some(lost) = systems.branch.lost(&systems.published).await? {
+        task.warn(format!(
+            "somebody has rewritten the history of the branch: {}, which was published from here, is no longer in it",
+            lost.short()
+        ));
+    }
     for Edited { path, commit, author } in systems.branch.edited(plan, &systems.published, message).await? {
         task.note(format!(
             "{path} was changed by {author} in {commit}: put back as declared"

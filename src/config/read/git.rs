@@ -16,7 +16,7 @@ pub(super) fn git(node: &Node, findings: &mut Findings<'_>, environment: &Enviro
         let url = fields.required("url", |node, findings| {
             url_setting(node, findings, &["https", "http", "ssh"])
         });
-        let branch = fields.required("branch", text);
+        let branch = fields.required("branch", branch);
         let path = fields.required("path", |node, findings| tree_path(node, findings, environment));
         let mode = fields.required("mode", |node, findings| choice(node, findings, &modes));
         let username = fields.optional("username", setting);
@@ -32,6 +32,16 @@ pub(super) fn git(node: &Node, findings: &mut Findings<'_>, environment: &Enviro
             reader,
         })
     })
+}
+
+/// A name that git takes for a branch (git-check-ref-format), and no program for an option.
+fn branch(node: &Node, findings: &mut Findings<'_>) -> Option<String> {
+    let name = text(node, findings)?;
+    let is_valid = git2::Branch::name_is_valid(&name).unwrap_or(false) && !name.starts_with('-');
+    if !is_valid {
+        return malformed(node, findings, &format!("`{name}` can't be the name of a branch"));
+    }
+    Some(name)
 }
 
 fn git_reader(node: &Node, findings: &mut Findings<'_>) -> Option<GitReader> {

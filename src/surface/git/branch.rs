@@ -168,6 +168,27 @@ impl Branch {
         self.push_with(&["--dry-run"], commit, observed.head).await
     }
 
+    /// Keeps in mind that `commit` was published from here.
+    ///
+    /// # Errors
+    /// When the local copy can't be written.
+    pub async fn remember(&self, commit: CommitId) -> Result<(), GitError> {
+        let _lock = cache::CacheLock::take(&self.git.directory).await?;
+        cache::remember(&cache::open(&self.git.directory)?, commit)
+    }
+
+    /// The commit that was published last from here, where somebody has taken it out of the history of the branch.
+    ///
+    /// # Errors
+    /// When the local copy can't be read.
+    pub async fn lost(&self, observed: &ObservedBranch) -> Result<Option<CommitId>, GitError> {
+        let Some(head) = observed.head else {
+            return Ok(None);
+        };
+        let _lock = cache::CacheLock::take(&self.git.directory).await?;
+        cache::lost(&cache::open(&self.git.directory)?, head)
+    }
+
     /// Files that `plan` overwrites or removes although somebody else changed them since the last commit with the message
     /// `ours`.
     pub async fn edited(

@@ -106,6 +106,29 @@ pub(super) fn text(repository: &Repository, entry: &Entry) -> Result<Option<Stri
     Ok(String::from_utf8(blob.content().to_vec()).ok())
 }
 
+/// Where the local copy keeps the commit that was published last from here.
+const PUBLISHED: &str = "refs/lotse/published";
+
+/// Keeps `commit` in mind as the one that was published last.
+pub(super) fn remember(repository: &Repository, commit: CommitId) -> Result<(), GitError> {
+    repository
+        .reference(PUBLISHED, commit.0, true, "published")
+        .map(drop)
+        .map_err(GitError::local("keeping what was published"))
+}
+
+/// The commit that was published last, where it is no longer in the history of `head`.
+pub(super) fn lost(repository: &Repository, head: CommitId) -> Result<Option<CommitId>, GitError> {
+    let Ok(published) = repository.refname_to_id(PUBLISHED) else {
+        return Ok(None);
+    };
+    let is_kept = published == head.0
+        || repository
+            .graph_descendant_of(head.0, published)
+            .map_err(GitError::local("comparing histories"))?;
+    Ok((!is_kept).then_some(CommitId(published)))
+}
+
 /// A file that somebody else changed since the last commit of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edited {

@@ -150,6 +150,28 @@ async fn test_edits_of_others_are_named_before_they_are_put_back() {
 }
 
 #[tokio::test]
+async fn test_a_history_that_was_rewritten_is_noticed() {
+    let forge = Forge::new();
+    let branch = forge.branch("one");
+    let publish = async |text: &str| {
+        let desired = files(&[("clusters/a.yaml", text)]);
+        publish(&branch, &desired).await.unwrap().commit
+    };
+    let first = publish("1").await;
+    let second = publish("2").await;
+    branch.remember(second).await.unwrap();
+    let lost = async || branch.lost(&branch.observe().await.unwrap()).await.unwrap();
+    assert_eq!(lost().await, None);
+    let third = publish("3").await;
+    assert_eq!(lost().await, None, "{third} is on top of it");
+    forge
+        .server()
+        .reference("refs/heads/main", first.0, true, "rolled back")
+        .unwrap();
+    assert_eq!(lost().await, Some(second));
+}
+
+#[tokio::test]
 async fn test_two_at_once_both_get_through() {
     let forge = Forge::new();
     publish(&forge.branch("zero"), &files(&[("clusters/z", "0")]))
