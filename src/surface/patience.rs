@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{RequestBuilder, StatusCode};
 
 /// How long a server is waited for.
@@ -61,18 +63,41 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// How long the server wants not to be asked, where it says so in seconds.
+    /// How long the server wants not to be asked, where it says so: in seconds, or by when it counts anew what it allows
+    /// (docs.github.com, "Rate limits for the REST API").
     pub(super) fn wait(&self) -> Option<Duration> {
-        let text = self.headers.get(RETRY_AFTER)?.to_str().ok()?;
-        text.parse().ok().map(Duration::from_secs)
+        let seconds = self
+            .header(RETRY_AFTER.as_str())
+            .and_then(|text| text.parse().ok());
+        seconds.map(Duration::from_secs).or_else(|| self.until_reset())
+    }
+
+    /// The time until requests are counted anew, where none is left and this one was refused for it.
+    fn until_reset(&self) -> Option<Duration> {
+        let is_refusal = matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::FORBIDDEN);
+        if !is_refusal || self.header("x-ratelimit-remaining")? != "0" {
+            return None;
+        }
+        let reset: i64 = self.header("x-ratelimit-reset")?.parse().ok()?;
+        // By the server's own clock, where it shows it.
+        let now = self
+            .header(DATE.as_str())
+            .and_then(|text| rfc2822::parse(text).ok());
+        let now = now.map_or_else(Timestamp::now, |now| now.timestamp());
+        let left = reset.saturating_sub(now.as_second()).max(0);
+        u64::try_from(left).ok().map(|left| Duration::from_secs(left + 1))
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
     }
 
     /// Whether the server says that it did not begin with the request. A forge that has been asked too often may say so
-    /// as a refusal (docs.github.com, "Rate limits for the REST API").
+    /// as a refusal.
     fn is_turned_away(&self) -> bool {
         match self.status {
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => true,
-            StatusCode::FORBIDDEN => self.headers.contains_key(RETRY_AFTER),
+            StatusCode::FORBIDDEN => self.wait().is_some(),
             _ => false,
         }
     }
@@ -338,6 +363,24 @@ mod tests {
         let (outcome, requests) = sent(vec![hours, ok()], Repeat::Always).await;
         assert_eq!(outcome.unwrap().wait(), Some(Duration::from_secs(7200)));
         assert_eq!(requests.lock().unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn test_a_server_that_counts_requests_says_when_it_begins_anew() {
+        const SOON: &str = "date: Fri, 27 Nov 2026 19:00:00 GMT\r\nx-ratelimit-remaining: 0\r\nx-ratelimit-reset: 1795806000\r\n";
+        const LATE: &str = "date: Fri, 27 Nov 2026 19:00:00 GMT\r\nx-ratelimit-remaining: 0\r\nx-ratelimit-reset: 1795809600\r\n";
+        const SOME_LEFT: &str = "x-ratelimit-remaining: 9\r\nx-ratelimit-reset: 1795809600\r\n";
+        let act = |status, headers| Act::Say(status, headers, String::new());
+        for status in [403, 429] {
+            let (outcome, requests) = sent(vec![act(status, SOON), ok()], Repeat::Always).await;
+            assert_eq!(outcome.unwrap().status, 200);
+            assert_eq!(requests.lock().unwrap().len(), 2);
+            let (outcome, requests) = sent(vec![act(status, LATE), ok()], Repeat::Always).await;
+            assert_eq!(outcome.unwrap().wait(), Some(Duration::from_secs(3601)));
+            assert_eq!(requests.lock().unwrap().len(), 1);
+        }
+        let (outcome, _) = sent(vec![act(403, SOME_LEFT), ok()], Repeat::Always).await;
+        assert_eq!(outcome.unwrap().wait(), None);
     }
 
     #[tokio::test]
