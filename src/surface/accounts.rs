@@ -202,7 +202,11 @@ fn reset(answer: &Answer) -> Option<jiff::Timestamp> {
     jiff::Timestamp::from_second(seconds).ok()
 }
 
+/// Nobody logs in as an organisation.
 fn account(answer: &Value) -> Option<Account> {
+    if answer["type"] == "Organization" {
+        return None;
+    }
     let name = ["name", "full_name"].into_iter();
     let name = name
         .filter_map(|key| answer[key].as_str())
