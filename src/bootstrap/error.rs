@@ -166,6 +166,22 @@ pub enum StageError {
     /// Keycloak.
     #[error(transparent)]
     Keycloak(#[from] KeycloakError),
+    /// Clients can't be given other secrets as was asked.
+    #[error("no secret was changed: {}", reasons.join("; "))]
+    NotRotated {
+        /// One sentence per reason.
+        reasons: Vec<String>,
+    },
+    /// A client may have another secret, which its application does not have.
+    #[error(
+        "the client {client} may have another secret, which is not where its application looks for it: {source}"
+    )]
+    Uncarried {
+        /// Client id.
+        client: String,
+        /// What went wrong.
+        source: Box<Self>,
+    },
     /// A person could not be logged in.
     #[error("{person} could not log in: {reason}")]
     Login {
@@ -202,6 +218,12 @@ impl StageError {
                 "look at each of them; where all are to go, `--prune-limit NUMBER` allows as many"
             }
             Self::Backup { .. } => "make room there, or set XDG_STATE_HOME to another place",
+            Self::NotRotated { .. } => {
+                "`--at-once` gives another secret all the same, and ends the present one"
+            }
+            Self::Uncarried { .. } => {
+                "`lotse apply` brings it there; what was before holds for its grace period"
+            }
             Self::OtherRealm { .. } => "name the environment that the backup was made of",
             Self::Unpublished { .. } => "carry that out as well: `--target git`",
             Self::Keycloak(KeycloakError::Unreachable { .. }) => {

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
+
 use super::cluster::Workload;
 use super::preflight::Systems;
+use super::rotation::in_words;
 use super::{Bootstrap, BootstrapError, Pruning, Scope, Stage, StageError, Surface, drift, preflight};
-use crate::config::Admin;
+use crate::config::{Admin, Delivery};
 use crate::desired::identity::ClientKind;
 use crate::kubernetes::{Ensure, Look, ObjectReference, Watched};
 use crate::plan::Plan;
@@ -14,8 +17,9 @@ use crate::surface::keycloak::account::{self, AccountOperation, ServiceAccount};
 use crate::surface::keycloak::backup::{self, RealmBackup};
 use crate::surface::keycloak::{
     self, Credentials, Fingerprint, KeycloakError, KeycloakOperation, Object, ObservedRealm, Prune, Wanted,
+    rotation,
 };
-use crate::surface::workload::{ClientCredentials, apply_client_secret};
+use crate::surface::workload::{ClientCredentials, SECRET_HASH, apply_client_secret};
 use crate::temporary;
 
 /// What the provider's secret is recognised by without being read.
@@ -66,6 +70,13 @@ pub(super) async fn set_up(
         keycloak::attribute(&systems.keycloak, &observed, &mut plan).await?;
         let mended = plan.steps.iter().filter(|step| !is_of_provider(&step.operation));
         drift::tell(&task, mended.map(|step| &step.change));
+    }
+    for (client, end) in rotation::expiring(&wanted, &observed, Timestamp::now()) {
+        task.warn(format!(
+            "the secret of client {client} ends {}: `lotse identity rotate {} {client}` gives it another one",
+            in_words(end),
+            bootstrap.environment.name
+        ));
     }
     back_up(bootstrap, &observed, (&plan, &task))?;
     keycloak::carry_out(
@@ -253,7 +264,12 @@ pub(super) async fn carry_secrets(
     let mut carried = Vec::new();
     let mut changed = 0;
     for client in &realm.clients {
-        let ClientKind::Confidential { namespace, secret } = &client.kind else {
+        let ClientKind::Confidential {
+            namespace,
+            secret,
+            delivery,
+        } = &client.kind
+        else {
             continue;
         };
         if !scope.has(Surface::Workload) && !scope.has_app(namespace) {
@@ -261,6 +277,11 @@ pub(super) async fn carry_secrets(
         }
         wait_for_namespace(bootstrap, workload, namespace, &task).await?;
         let credentials = credentials(bootstrap, systems, &client.client_id).await?;
+        if *delivery == Delivery::Git {
+            let reference = ObjectReference::new("v1", "Secret", secret).in_namespace(namespace);
+            compare_sealed(bootstrap, workload, (&reference, &credentials), &task).await?;
+            continue;
+        }
         let ensured = apply_client_secret(&workload.cluster, namespace, secret, &credentials).await?;
         changed += usize::from(ensured != Ensure::NotNeeded);
         carried.push(format!("{namespace}/{secret}"));
@@ -271,6 +292,29 @@ pub(super) async fn carry_secrets(
         carried.join(", ")
     });
     Ok(changed)
+}
+
+/// Tells where the Secret that Flux brought is not that of the client: only somebody who commits can mend that.
+async fn compare_sealed(
+    bootstrap: &Bootstrap<'_>,
+    workload: &Workload,
+    (reference, credentials): (&ObjectReference, &ClientCredentials),
+    task: &Task<'_>,
+) -> Result<(), StageError> {
+    let delivered = workload.cluster.read(reference).await?;
+    let hash = delivered
+        .as_ref()
+        .and_then(|secret| secret.metadata.annotations.as_ref()?.get(SECRET_HASH));
+    let state = match (&delivered, hash) {
+        (None, _) => "is not there",
+        (_, Some(hash)) if *hash == credentials.fingerprint().to_string() => return Ok(()),
+        (Some(_), _) => "is not of the present secret of its client",
+    };
+    task.warn(format!(
+        "{reference}, which Flux is to bring, {state}: `lotse identity seal {} {}` writes it, and you commit it",
+        bootstrap.environment.name, credentials.client_id
+    ));
+    Ok(())
 }
 
 /// What an application needs to know of its client.

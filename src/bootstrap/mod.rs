@@ -16,6 +16,7 @@ mod plan;
 mod preflight;
 mod proof;
 mod repository;
+mod rotation;
 mod runbooks;
 mod scope;
 mod undeclared;
@@ -37,6 +38,7 @@ pub use plan::{
     EnvironmentPlan, KnownAfter, Moved, PlannedChange, Surface, SurfacePlan, UnknownSurface, plan,
 };
 pub use preflight::{Check, CheckId, CheckOutcome, Chosen, UnknownCheck, preflight};
+pub use rotation::{Rotated, client_credentials, in_words, rotate};
 pub use scope::Scope;
 
 use crate::config::{Declarations, ResolvedEnvironment};

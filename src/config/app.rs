@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
+use serde::Serialize;
 
 use super::network::Network;
 use super::people::People;
@@ -104,8 +105,29 @@ pub struct LoginClient {
     pub redirect_uris: Vec<String>,
     /// Secret in the namespace that receives client id, client secret and issuer.
     pub secret: String,
+    /// What brings that Secret into the namespace.
+    pub delivery: Delivery,
     /// Client roles and the teams that have them.
     pub roles: BTreeMap<String, RoleHolders>,
+}
+
+/// How the secret of a client gets into the namespace of its application.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Delivery {
+    /// A bring-up writes it into the cluster.
+    #[default]
+    Cluster,
+    /// It is in Git, encrypted, and Flux delivers it.
+    Git,
+}
+
+impl Delivery {
+    /// Whether it is what is so without being declared.
+    #[must_use]
+    pub const fn is_default(&self) -> bool {
+        matches!(self, Self::Cluster)
+    }
 }
 
 /// Teams that have a client role.

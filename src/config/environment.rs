@@ -295,6 +295,10 @@ pub struct Identity<Text = Setting, Key = SecretSetting> {
     pub github: GitHub<Text, Key>,
     /// How long logins and tokens hold; what is not declared is left to Keycloak.
     pub sessions: Sessions,
+    /// How long the old secret of a client holds beside the new one, in seconds; without it, not at all.
+    pub client_secret_grace: Option<u32>,
+    /// What people have to do at their first login, by Keycloak's aliases; without it, that is left to Keycloak.
+    pub required_actions: Option<Vec<String>>,
     /// Issuers beside the realm whose tokens the cluster accepts as well, while people move over.
     pub other_issuers: Vec<OtherIssuer<Text>>,
 }
@@ -613,6 +617,8 @@ impl Identity {
             admin: self.admin.convert(to),
             github: self.github.convert(to),
             sessions: self.sessions,
+            client_secret_grace: self.client_secret_grace,
+            required_actions: self.required_actions.clone(),
             other_issuers: self
                 .other_issuers
                 .iter()

@@ -26,7 +26,8 @@ mod trap;
 mod tree;
 
 pub use app::{
-    App, ContainerDefaults, Grant, Host, LoginClient, PodSecurity, Quota, Resources, RoleHolders, Subject,
+    App, ContainerDefaults, Delivery, Grant, Host, LoginClient, PodSecurity, Quota, Resources, RoleHolders,
+    Subject,
 };
 pub use environment::{
     Admin, Administrator, Cluster, ControlPlane, Dns, DnsProvider, Encryption, Environment,
@@ -43,7 +44,7 @@ pub use mend::{lists_app, scalar, with_app};
 pub use network::{Network, NetworkPeer, NetworkRule};
 pub use people::{People, Person, Team};
 pub use schema::DeclarationKind;
-pub use sealed::{Reader, Sealed, damage, readers, sealed, without_key};
+pub use sealed::{Reader, Sealed, damage, readers, sealed, sealed_annotation, without_key};
 pub use setting::{EnvName, MissingSettings, SecretSetting, Setting};
 pub use source::{
     Chart, ChartValues, GitFolder, GitReference, Helm, OciFolder, OciReference, Source, Upstream,

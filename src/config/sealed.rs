@@ -62,6 +62,20 @@ pub fn sealed(text: &str) -> Option<Sealed> {
     Some(sealed)
 }
 
+/// An annotation of the one object in a file that sops encrypted; annotations stand in plain text.
+#[must_use]
+pub fn sealed_annotation(text: &str, annotation: &str) -> Option<String> {
+    if !is_sealed(text) {
+        return None;
+    }
+    let documents = yaml::documents(text).ok()?;
+    let [document] = documents.as_slice() else {
+        return None;
+    };
+    let value = &document["metadata"]["annotations"][annotation];
+    value.as_str().map(str::to_owned)
+}
+
 /// How sops writes a value, and how age begins a data key.
 const ENCRYPTED: [&str; 2] = ["ENC[AES256_GCM", "-----BEGIN AGE ENCRYPTED FILE"];
 /// What sops writes beside its keys, and can't do without (`stores.Metadata`).

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::config::Sessions;
+use crate::config::{Delivery, Sessions};
 
 /// Everything lotse declares in one Keycloak realm.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -17,6 +17,12 @@ pub struct Realm {
     /// How long logins and tokens hold, as far as that is declared.
     #[serde(skip_serializing_if = "Sessions::is_empty")]
     pub sessions: Sessions,
+    /// How long the old secret of a client holds beside the new one, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_secret_grace: Option<u32>,
+    /// Aliases of what people have to do at their first login, sorted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub required_actions: Option<Vec<String>>,
     /// Groups, sorted by name.
     pub groups: Vec<Group>,
     /// Members, sorted by login.
@@ -92,10 +98,25 @@ pub enum ClientKind {
         namespace: String,
         /// Name of the Secret.
         secret: String,
+        /// What brings the Secret there.
+        #[serde(skip_serializing_if = "Delivery::is_default")]
+        delivery: Delivery,
     },
 }
 
 impl ClientKind {
+    /// Whether its secret is kept in Git, encrypted.
+    #[must_use]
+    pub const fn is_in_git(&self) -> bool {
+        matches!(
+            self,
+            Self::Confidential {
+                delivery: Delivery::Git,
+                ..
+            }
+        )
+    }
+
     /// Namespace of the application that the client belongs to; none of one that is the platform's.
     #[must_use]
     pub fn namespace(&self) -> Option<&str> {

@@ -42,6 +42,12 @@ pub(super) fn realm<Key>(declarations: &Declarations, environment: &Environment<
             api_url: github.api_url.clone(),
         },
         sessions: environment.identity.sessions,
+        client_secret_grace: environment.identity.client_secret_grace,
+        required_actions: environment.identity.required_actions.clone().map(|mut actions| {
+            actions.sort();
+            actions.dedup();
+            actions
+        }),
         groups: groups(people, &github.organisation),
         members,
         clients,
@@ -96,6 +102,7 @@ fn client(app: &App, login: &LoginClient, people: &People, organisation: &Login)
         kind: ClientKind::Confidential {
             namespace: app.name.to_string(),
             secret: login.secret.clone(),
+            delivery: login.delivery,
         },
         redirect_uris,
         roles: roles

@@ -306,6 +306,11 @@ that is not encrypted to it holds up the whole application; without `secrets`, w
     "The file is encrypted to an age recipient that is neither the cluster's nor that of a member of a team in `secrets.teams`:
 somebody who has left, perhaps. `secrets rekey` takes the recipient out; what the person has seen stays
 known, so the values have to be changed.";
+    /// The secret of a client is to be in Git, and is not there.
+    NotSealed = "E0421",
+    "A client with `delivery: git` has its Secret in the manifests of its application, encrypted. `identity seal` writes it once
+Keycloak has made the client, which a bring-up does; until it is committed the application waits for it. Only manifests of
+the environment itself can have it: a chart can't, and a folder of several environments would give all of them one secret.";
 }
 
 impl Code {
@@ -321,6 +326,7 @@ impl Code {
             | Self::LeadsNowhere
             | Self::NotDelivered
             | Self::ForOthers
+            | Self::NotSealed
             | Self::NoGateway => Severity::Warning,
             _ => Severity::Error,
         }

@@ -38,6 +38,7 @@ mod readme;
 mod realms;
 mod reconciled;
 mod repeated;
+mod rotations;
 mod secrets;
 mod silence;
 mod stacks;
@@ -125,7 +126,15 @@ const LOOKING: [(&str, LabTest); 18] = [
 ];
 
 /// What changes something in the lab and puts it back.
-const CHANGING: [(&str, LabTest); 52] = [
+const CHANGING: [(&str, LabTest); 54] = [
+    (
+        "an_old_secret_holds_for_its_grace_period",
+        rotations::an_old_secret_holds_for_its_grace_period,
+    ),
+    (
+        "a_client_secret_is_kept_in_git_by_choice",
+        rotations::a_client_secret_is_kept_in_git_by_choice,
+    ),
     (
         "an_account_takes_the_place_of_the_administrator",
         accounts::an_account_takes_the_place_of_the_administrator,

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use lotse::config::Sessions;
+use lotse::config::{Delivery, Sessions};
 use lotse::desired::identity::{Client, ClientKind, Group, IdentityProvider, Member, Realm};
 use lotse::lab::login::{LoginError, LoginRequest, Tokens, login};
 use lotse::names::EnvironmentName;
@@ -83,6 +83,8 @@ impl<'lab> Servers<'lab> {
                 idle: Some(1200),
                 longest: Some(28_800),
             },
+            client_secret_grace: Some(3600),
+            required_actions: Some(Vec::new()),
             groups: vec![group(ADMINS), group(VIEWERS)],
             members: vec![
                 member("Ada", 101, &[ADMINS, VIEWERS]),
@@ -124,6 +126,7 @@ fn grafana() -> Client {
         kind: ClientKind::Confidential {
             namespace: "monitoring".into(),
             secret: "grafana-oidc".into(),
+            delivery: Delivery::Cluster,
         },
         redirect_uris: vec!["https://monitoring.prod.lab.test/login/generic_oauth".into()],
         roles: BTreeMap::from([

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use camino::{Utf8Path, Utf8PathBuf};
 use lotse::age::Identity;
 use lotse::config::{
-    self, App, Chart, ChartValues, ContainerDefaults, Declarations, Encryption, Gateway, GitFolder,
+    self, App, Chart, ChartValues, ContainerDefaults, Declarations, Delivery, Encryption, Gateway, GitFolder,
     GitReference, Grant, Helm, Host, LoginClient, Network, NetworkPeer, NetworkRule, OciFolder, OciReference,
     PodSecurity, Quota, RoleHolders, Source, Subject, Upstream,
 };
@@ -185,6 +185,7 @@ fn app(place: usize, apps: Vec<AppName>) -> impl Strategy<Value = App> {
                     client: name.to_string(),
                     redirect_uris: vec!["https://x.prod.lab.test/callback".to_owned()],
                     secret: "oidc".to_owned(),
+                    delivery: Delivery::default(),
                     roles: BTreeMap::from([("viewer".to_owned(), RoleHolders::EveryTeam)]),
                 });
                 App {

@@ -4,7 +4,7 @@ use super::super::preflight::Systems;
 use super::super::{Bootstrap, Stage, StageError, identity, names, undeclared};
 use super::pruned::pruned;
 use super::{KnownAfter, Ownership, PlannedChange, Surface, SurfacePlan, changes, named, of_objects};
-use crate::config::FluxCredentials;
+use crate::config::{Delivery, FluxCredentials};
 use crate::desired::Manifest;
 use crate::desired::identity::ClientKind;
 use crate::kubernetes::{Cluster, KubernetesError, ObjectReference};
@@ -152,7 +152,12 @@ async fn secrets(
     }
     let realm = &bootstrap.desired.realm;
     for client in &realm.clients {
-        let ClientKind::Confidential { namespace, secret } = &client.kind else {
+        let ClientKind::Confidential {
+            namespace,
+            secret,
+            delivery: Delivery::Cluster,
+        } = &client.kind
+        else {
             continue;
         };
         let app = Some(namespace.clone());

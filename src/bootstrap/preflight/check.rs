@@ -65,6 +65,7 @@ checks! {
     ZoneWritable = "zone-writable", "the zone takes signed updates";
     KeycloakAnswers = "keycloak-answers", "Keycloak's administration answers";
     KeycloakRights = "keycloak-rights", "the administrator may make the realm what is declared";
+    KeycloakFeatures = "keycloak-features", "Keycloak can do what is declared of the realm";
     OtherIssuers = "other-issuers", "the API server can take the issuers beside the realm";
 }
 

@@ -4,7 +4,7 @@ use super::check::{Check, CheckId};
 use super::{Accounts, Looked};
 use crate::config::{self, Administrator};
 use crate::secret::Secret;
-use crate::surface::keycloak::{Admin, Credentials, KeycloakError};
+use crate::surface::keycloak::{Admin, Credentials, KeycloakError, rotation};
 
 const REMEDY: &str = "check identity.url and identity.admin in environment.yaml";
 const RIGHTS_REMEDY: &str = "give the account of identity.admin the role `admin` of realm master";
@@ -53,17 +53,30 @@ fn of_user(user: &Administrator<String, Secret>) -> Credentials {
 async fn as_user(admin: Admin, identity: &Identity, accounts: Option<Accounts>) -> Connected {
     let id = CheckId::KeycloakAnswers;
     let checks = match admin.check_answers().await {
-        Ok(()) => vec![
-            Check::passed(id),
-            Check::of(
-                CheckId::KeycloakRights,
-                admin.check_rights(&identity.realm).await,
-                RIGHTS_REMEDY,
-            ),
-        ],
+        Ok(()) => {
+            let rights = admin.check_rights(&identity.realm).await;
+            let rights = Check::of(CheckId::KeycloakRights, rights, RIGHTS_REMEDY);
+            let features = features(&admin, identity).await;
+            [Check::passed(id), rights].into_iter().chain(features).collect()
+        }
         Err(error) => unanswered(error, REMEDY),
     };
     Looked::with((admin, accounts), checks)
+}
+
+/// Whether Keycloak keeps old secrets for a while, where that is declared.
+async fn features(admin: &Admin, identity: &Identity) -> Option<Check> {
+    identity.client_secret_grace?;
+    let id = CheckId::KeycloakFeatures;
+    Some(match rotation::is_supported(admin).await {
+        Ok(true) => Check::passed(id),
+        Ok(false) => Check::failed(
+            id,
+            "identity.clientSecretGrace is declared, and this Keycloak does not keep old secrets",
+            "start it with --features=client-secret-rotation (on by default from 26.8), or leave the key out",
+        ),
+        Err(error) => Check::by_error(id, &error, REMEDY),
+    })
 }
 
 fn unanswered(error: KeycloakError, remedy: &str) -> Vec<Check> {
@@ -122,7 +135,9 @@ async fn as_account(
     match (works.await, user_again) {
         (Ok(()), _) => {
             let checks = [CheckId::KeycloakAnswers, CheckId::KeycloakRights];
-            Looked::with((service, accounts), checks.map(Check::passed).into())
+            let features = features(&service, identity).await;
+            let checks = checks.map(Check::passed).into_iter().chain(features).collect();
+            Looked::with((service, accounts), checks)
         }
         (Err(_), Some(user)) if is_at_hand => as_user(user, identity, accounts).await,
         (Err(error @ KeycloakError::Forbidden { .. }), _) => {

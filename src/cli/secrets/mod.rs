@@ -4,11 +4,14 @@ mod doctor;
 mod init;
 mod key;
 mod rekey;
+mod seal;
 mod sealed;
 mod write;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::{Args, Subcommand};
+
+pub(super) use seal::Sealing;
 
 use super::environment::{find_lab, management};
 use super::workspace::Workspace;

@@ -82,7 +82,7 @@ pub(super) async fn set(
     let Some(before) = before else {
         let sealed = new(&sops, &target, Some((&arguments.key, &value))).await?;
         write(workspace.root, &target, None, &sealed)?;
-        tell("wrote", &target, workspace);
+        tell("wrote", &target.path, workspace);
         return Ok(Exit::Done);
     };
     if sealed(&before).is_some_and(|found| found.kind.as_deref() != Some("Secret")) {
@@ -100,7 +100,7 @@ pub(super) async fn set(
         return Ok(Exit::Done);
     }
     write(workspace.root, &target, Some(&before), &after)?;
-    tell("changed", &target, workspace);
+    tell("changed", &target.path, workspace);
     Ok(Exit::Done)
 }
 
@@ -137,7 +137,7 @@ pub(super) async fn edit(
     write(workspace.root, &target, before.as_deref(), &after)?;
     tell(
         if before.is_none() { "wrote" } else { "changed" },
-        &target,
+        &target.path,
         workspace,
     );
     Ok(Exit::Done)
@@ -306,7 +306,7 @@ async fn new(sops: &Sops, target: &Target, first: Option<(&str, &Secret)>) -> Re
 }
 
 /// A text in double quotes that every reader of YAML reads as it is: beyond ASCII by number, since some of it ends lines.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let letters = text.chars().map(|letter| match letter {
         '"' | '\\' => format!("\\{letter}"),
         ' '..='~' => letter.to_string(),
@@ -327,11 +327,11 @@ fn copy(root: &Utf8Path, path: &Utf8Path, text: &str) -> Result<tempfile::NamedT
     Ok(copy)
 }
 
-fn tell(verb: &str, target: &Target, workspace: &Workspace<'_>) {
-    ui::eprint(&format!("{verb} {}\n", target.path));
-    let folder = target.path.parent().unwrap_or_else(|| Utf8Path::new(""));
+pub(super) fn tell(verb: &str, path: &Utf8Path, workspace: &Workspace<'_>) {
+    ui::eprint(&format!("{verb} {path}\n"));
+    let folder = path.parent().unwrap_or_else(|| Utf8Path::new(""));
     let kustomization = workspace.root.join(folder).join("kustomization.yaml");
-    let name = target.path.file_name().unwrap_or_default();
+    let name = path.file_name().unwrap_or_default();
     let is_listed = fs_err::read_to_string(&kustomization).map(|text| text.contains(name));
     if is_listed.is_ok_and(|listed| !listed) {
         ui::eprint(&format!(

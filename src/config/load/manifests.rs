@@ -5,10 +5,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::Loader;
 use super::extends::overriding;
 use crate::age::Recipient;
-use crate::config::app::App;
+use crate::config::app::{App, Delivery};
 use crate::config::environment::Environment;
-use crate::config::manifests::{Backend, Subject, check_all};
-use crate::config::read::Mentioned;
+use crate::config::manifests::{Backend, SealedLogin, Subject, check_all};
+use crate::config::read::{Mention, Mentioned};
 use crate::diag::{Label, Span};
 
 impl Loader<'_> {
@@ -76,11 +76,33 @@ impl Loader<'_> {
             pod_security: app.pod_security,
             is_whole: app.source.upstream.is_none(),
             backends: backends.collect(),
-            login_secrets: app.login.iter().map(|client| client.secret.clone()).collect(),
+            login_secrets: app
+                .login
+                .iter()
+                .filter(|client| client.delivery == Delivery::Cluster)
+                .map(|client| client.secret.clone())
+                .collect(),
+            sealed_logins: sealed_logins(app, mentions(Mentioned::Client)),
             readers: readers.map(<[_]>::to_vec),
             own_folder: super::folder_of(&environment.name),
         })
     }
+}
+
+/// The clients whose secrets are kept in Git.
+fn sealed_logins<'read>(app: &App, mentions: impl Iterator<Item = &'read Mention>) -> Vec<SealedLogin> {
+    let mentions: Vec<&Mention> = mentions.collect();
+    let in_git = app.login.iter().filter(|client| client.delivery == Delivery::Git);
+    in_git
+        .filter_map(|client| {
+            let mention = mentions.iter().find(|mention| mention.name == client.client)?;
+            Some(SealedLogin {
+                client: client.client.clone(),
+                secret: client.secret.clone(),
+                declared: label(&mention.path, mention.span),
+            })
+        })
+        .collect()
 }
 
 fn label(path: &Utf8Path, span: Span) -> Label {

@@ -69,11 +69,24 @@ pub(in crate::config) struct Subject<'check> {
     pub(in crate::config) backends: Vec<Backend>,
     /// Secrets that receive OIDC clients.
     pub(in crate::config) login_secrets: Vec<String>,
+    /// Secrets of OIDC clients that the manifests have to have themselves.
+    pub(in crate::config) sealed_logins: Vec<SealedLogin>,
     /// Who should be able to open what is encrypted, the cluster first; nobody where nothing can be. `None` where that
     /// is not known.
     pub(in crate::config) readers: Option<Vec<Recipient>>,
     /// The folder of the environment: what is encrypted there is for nobody else.
     pub(in crate::config) own_folder: Utf8PathBuf,
+}
+
+/// The Secret of an OIDC client that is kept in Git.
+#[derive(Clone, Debug)]
+pub(in crate::config) struct SealedLogin {
+    /// Client id.
+    pub(in crate::config) client: String,
+    /// Name of the Secret.
+    pub(in crate::config) secret: String,
+    /// Where the client is declared.
+    pub(in crate::config) declared: Label,
 }
 
 /// A Service that a host leads to.
@@ -102,6 +115,7 @@ pub(in crate::config) fn check(subject: &Subject<'_>) -> Checked {
     let objects = reading.objects();
     reading.check_objects(&objects);
     reading.check_sealed();
+    reading.check_sealed_logins(&objects);
     reading.finish()
 }
 
@@ -146,6 +160,7 @@ pub fn manifest_outlines(root: &Utf8Path, folder: &Utf8Path) -> Vec<ManifestOutl
         is_whole: false,
         backends: Vec::new(),
         login_secrets: Vec::new(),
+        sealed_logins: Vec::new(),
         readers: None,
         own_folder: Utf8PathBuf::new(),
     };

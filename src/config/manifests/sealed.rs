@@ -1,6 +1,7 @@
 //! Files that sops encrypted: Flux has to be able to open them, and nobody else than is declared.
 
-use super::Reading;
+use super::object::Object;
+use super::{Reading, SealedLogin};
 use crate::age::Recipient;
 use crate::config::sealed::sealed;
 use crate::diag::{Code, Label, Span};
@@ -25,6 +26,24 @@ impl Reading<'_> {
         };
         for (label, recipients) in sealed.collect::<Vec<_>>() {
             self.check_recipients(label, &recipients, readers);
+        }
+    }
+
+    /// Secrets of clients that are to be here are here, and encrypted.
+    pub(super) fn check_sealed_logins(&mut self, objects: &[Object]) {
+        for login in &self.subject.sealed_logins {
+            let SealedLogin { client, secret, .. } = login;
+            let is_there = objects
+                .iter()
+                .any(|object| object.is("", "Secret") && object.has_name(secret));
+            if is_there {
+                continue;
+            }
+            let message = format!("the manifests have no Secret `{secret}` of the client `{client}` yet");
+            self.report_at(Code::NotSealed, Some(login.declared.clone()), message)
+                .help = Some(format!(
+                "`lotse identity seal ENVIRONMENT {client}` writes it, once `lotse apply` has made the client"
+            ));
         }
     }
 

@@ -65,6 +65,7 @@ impl Folder {
             readers: None,
             own_folder: Utf8PathBuf::new(),
             login_secrets: Vec::new(),
+            sealed_logins: Vec::new(),
         }
     }
 

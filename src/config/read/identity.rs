@@ -25,6 +25,9 @@ pub(super) fn identity(node: &Node, findings: &mut Findings<'_>) -> Option<Ident
         let admin = fields.required("admin", admin);
         let github = fields.required("github", github);
         let sessions = fields.optional("sessions", sessions);
+        let client_secret_grace = fields.optional("clientSecretGrace", span);
+        let required_actions =
+            fields.optional("requiredActions", |node, findings| list(node, findings, text));
         let own = match (&url, &realm) {
             (Some(Setting::Literal(url)), Some(realm)) => {
                 Some(format!("{}/realms/{realm}", url.trim_end_matches('/')))
@@ -41,6 +44,8 @@ pub(super) fn identity(node: &Node, findings: &mut Findings<'_>) -> Option<Ident
             admin: admin?,
             github: github?,
             sessions: sessions.unwrap_or_default(),
+            client_secret_grace,
+            required_actions,
             other_issuers: other_issuers.unwrap_or_default(),
         })
     })

@@ -9,8 +9,8 @@ use url::Url;
 use super::access::team;
 use super::app::Context;
 use super::fields::{Findings, Mentioned, list, mapping, not_empty, unique};
-use super::scalar::{formed, malformed, name, text};
-use crate::config::app::{LoginClient, RoleHolders};
+use super::scalar::{choice, formed, malformed, name, text};
+use crate::config::app::{Delivery, LoginClient, RoleHolders};
 use crate::config::tree::{Node, Value};
 use crate::diag::Code;
 use crate::names::DomainName;
@@ -55,11 +55,19 @@ fn client(node: &Node, findings: &mut Findings<'_>, context: Context<'_>) -> Opt
             Some(uris)
         });
         let secret = fields.required("secret", name::<DomainName>);
+        let delivery = fields.optional("delivery", |node, findings| {
+            choice(
+                node,
+                findings,
+                &[("cluster", Delivery::Cluster), ("git", Delivery::Git)],
+            )
+        });
         let roles = fields.optional("roles", |node, findings| client_roles(node, findings, context));
         Some(LoginClient {
             client: client?,
             redirect_uris: redirect_uris?,
             secret: secret?.to_string(),
+            delivery: delivery.unwrap_or_default(),
             roles: roles.unwrap_or_default(),
         })
     })

@@ -202,6 +202,12 @@ fn client() -> Value {
             domain(),
         ),
         Field::optional(
+            "delivery",
+            "Who brings the Secret: `cluster`, a bring-up (so by default), or `git`, Flux by an encrypted manifest that \
+             `lotse identity seal` writes",
+            json!({ "enum": ["cluster", "git"] }),
+        ),
+        Field::optional(
             "roles",
             "Roles at this client and the teams that have them; [\"*\"] is every team",
             json!({

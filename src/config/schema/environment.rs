@@ -269,6 +269,16 @@ fn identity() -> Value {
             ]),
         ),
         Field::optional(
+            "clientSecretGrace",
+            "How long the old secret of a client holds when `lotse identity rotate` gives it a new one (24h)",
+            text(),
+        ),
+        Field::optional(
+            "requiredActions",
+            "What people have to do at their first login, by Keycloak's aliases (CONFIGURE_TOTP); [] for nothing",
+            list(text()),
+        ),
+        Field::optional(
             "otherIssuers",
             "Issuers beside the realm whose tokens the cluster accepts as well, while people move over",
             list(other_issuer()),

@@ -7,9 +7,11 @@ use serde_json::{Value, json};
 use super::client::Admin;
 use super::error::KeycloakError;
 use super::fields::{self, Difference};
-use super::mark::FINGERPRINT;
+use super::keyed::{keyed_policies, keyed_profile, listed_policies, listed_profile};
+use super::mark::{FINGERPRINT, TOUCHED};
 use super::object::{KeycloakOperation, Object, Relation};
-use super::observe::{ObservedRealm, keyed_profile, listed_profile};
+use super::observe::ObservedRealm;
+use super::rotation::ROTATED_SECRET;
 use crate::plan::Plan;
 use crate::secret::Secret;
 
@@ -53,9 +55,9 @@ impl Applying<'_> {
     async fn step(&mut self, operation: &KeycloakOperation) -> Result<(), KeycloakError> {
         match operation {
             KeycloakOperation::Create {
-                object: Object::UserProfile,
+                object,
                 representation,
-            } => self.write_user_profile(representation).await,
+            } if object.comes_with_its_realm() => self.write_into(object, representation).await,
             KeycloakOperation::Create {
                 object,
                 representation,
@@ -70,13 +72,15 @@ impl Applying<'_> {
         }
     }
 
-    /// A new realm has the server's profile, which was not there to be seen: whatever differs is written.
-    async fn write_user_profile(&self, wanted: &Value) -> Result<(), KeycloakError> {
-        let path = [self.realm, "users", "profile"];
-        let mut profile = keyed_profile(self.admin.get(&path, &[]).await?);
-        let differences = fields::differences(&profile, wanted);
-        fields::merge(&mut profile, &differences);
-        self.admin.put(&path, Some(&listed_profile(profile))).await
+    /// A new realm has the server's own, which was not there to be seen: whatever differs is written.
+    async fn write_into(&self, object: &Object, wanted: &Value) -> Result<(), KeycloakError> {
+        let mut current = self.read(object).await?;
+        let differences = fields::differences(&current, wanted);
+        if differences.is_empty() {
+            return Ok(());
+        }
+        fields::merge(&mut current, &differences);
+        self.write(object, current, &differences).await
     }
 
     async fn create(&mut self, object: &Object, representation: &Value) -> Result<(), KeycloakError> {
@@ -103,10 +107,9 @@ impl Applying<'_> {
     /// Reads the object again right before writing it: nothing the plan does not know of is overwritten, and
     /// nothing is written that is already so.
     async fn update(&self, object: &Object, differences: &[Difference]) -> Result<(), KeycloakError> {
-        let path = self.path(object)?;
-        let mut current = self.admin.get(&borrowed(&path), &[]).await?;
-        if *object == Object::UserProfile {
-            current = keyed_profile(current);
+        let mut current = self.read(object).await?;
+        if differences.iter().any(is_of_touched_secret) {
+            current["config"][FINGERPRINT] = json!(TOUCHED);
         }
         if differences.iter().all(|difference| difference.is_done(&current)) {
             return Ok(());
@@ -121,8 +124,53 @@ impl Applying<'_> {
             });
         }
         fields::merge(&mut current, differences);
+        self.write(object, current, differences).await
+    }
+
+    async fn read(&self, object: &Object) -> Result<Value, KeycloakError> {
+        if *object == Object::ClientPolicies {
+            let [profiles, policies] = self.policy_paths();
+            let profiles = self.admin.get(&profiles, &[]).await?;
+            let policies = self.admin.get(&policies, &[]).await?;
+            return Ok(keyed_policies(profiles, policies));
+        }
+        let read = self.admin.get(&borrowed(&self.path(object)?), &[]).await?;
+        Ok(match object {
+            Object::UserProfile => keyed_profile(read),
+            _ => read,
+        })
+    }
+
+    async fn write(
+        &self,
+        object: &Object,
+        current: Value,
+        differences: &[Difference],
+    ) -> Result<(), KeycloakError> {
+        if *object == Object::ClientPolicies {
+            return self.write_policies(current, differences).await;
+        }
         let body = self.body(object, current, differences);
-        self.admin.put(&borrowed(&path), Some(&body)).await
+        self.admin.put(&borrowed(&self.path(object)?), Some(&body)).await
+    }
+
+    /// A profile is there before the policy that uses it, and goes after it.
+    async fn write_policies(&self, current: Value, differences: &[Difference]) -> Result<(), KeycloakError> {
+        let [profiles_path, policies_path] = self.policy_paths();
+        let (profiles, policies) = listed_policies(current);
+        if differences.iter().any(|difference| difference.after.is_none()) {
+            self.admin.put(&policies_path, Some(&policies)).await?;
+            return self.admin.put(&profiles_path, Some(&profiles)).await;
+        }
+        self.admin.put(&profiles_path, Some(&profiles)).await?;
+        self.admin.put(&policies_path, Some(&policies)).await
+    }
+
+    const fn policy_paths(&self) -> [[&str; 3]; 2] {
+        [
+            [self.realm, "client-policies", "profiles"],
+            [self.realm, "client-policies", "policies"],
+        ]
     }
 
     /// What is sent back of an object that was read and changed.
@@ -135,14 +183,14 @@ impl Applying<'_> {
                 if let Value::Object(fields) = &mut object_now {
                     fields.shift_remove("secret");
                 }
+                if let Some(Value::Object(attributes)) = object_now.get_mut("attributes") {
+                    attributes.shift_remove(ROTATED_SECRET);
+                }
                 object_now
             }
             Object::Provider(_) => {
                 // Otherwise the mask that was read goes back, which means "keep".
-                if differences
-                    .iter()
-                    .any(|difference| difference.path.last().is_some_and(|key| key == FINGERPRINT))
-                {
+                if differences.iter().any(Difference::is_of_secret) {
                     object_now["config"]["clientSecret"] = json!(self.provider_secret.expose());
                 }
                 object_now
@@ -252,7 +300,7 @@ impl Applying<'_> {
         match object {
             Object::Realm => path.push(self.realm.to_owned()),
             Object::UserProfile => path.push("profile".into()),
-            Object::Provider(alias) => path.push(alias.clone()),
+            Object::RequiredAction(alias) | Object::Provider(alias) => path.push(alias.clone()),
             Object::Role { role, .. } => path.push(role.clone()),
             _ => path.push(self.id(object)?.to_owned()),
         }
@@ -265,6 +313,8 @@ impl Applying<'_> {
         match object {
             Object::Realm => Ok(Vec::new()),
             Object::UserProfile | Object::User(_) => Ok(self.owned_path(&["users"])),
+            Object::ClientPolicies => Ok(self.owned_path(&["client-policies"])),
+            Object::RequiredAction(_) => Ok(self.owned_path(&["authentication", "required-actions"])),
             Object::Scope(_) => Ok(self.owned_path(&["client-scopes"])),
             Object::Provider(_) => Ok(self.owned_path(&["identity-provider", "instances"])),
             Object::Client(_) => Ok(self.owned_path(&["clients"])),
@@ -288,6 +338,11 @@ impl Applying<'_> {
         let whole = [self.realm].into_iter().chain(segments.iter().copied());
         whole.map(str::to_owned).collect()
     }
+}
+
+/// Whether the secret is to be written since somebody else may have: its fingerprint says nothing then.
+fn is_of_touched_secret(difference: &Difference) -> bool {
+    difference.is_of_secret() && difference.before.as_ref().is_some_and(|before| before == TOUCHED)
 }
 
 /// Only the fields at the top that a difference touches. The rest of a realm stays out of the request, above all

@@ -95,7 +95,8 @@ fn of_object(observed: &ObservedRealm, object: &Object) -> Option<String> {
     let scope = |name: &str| Some(format!("client-scopes/{}", id(&Object::Scope(name.to_owned()))?));
     Some(match object {
         // The record has no path for the realm as a whole.
-        Object::Realm | Object::UserProfile => return None,
+        Object::Realm | Object::UserProfile | Object::ClientPolicies => return None,
+        Object::RequiredAction(alias) => format!("authentication/required-actions/{alias}"),
         Object::Provider(alias) => format!("identity-provider/instances/{alias}"),
         Object::Scope(name) => scope(name)?,
         Object::Client(name) => client(name)?,

@@ -165,11 +165,16 @@ impl Admin {
 
     /// Logs in and asks the administration interface for something that every administrator may see.
     pub async fn check_answers(&self) -> Result<(), KeycloakError> {
+        self.server_info().await.map(|_| ())
+    }
+
+    /// What the server says of itself to every administrator.
+    pub(super) async fn server_info(&self) -> Result<Value, KeycloakError> {
         let url = self.url(&["admin", "serverinfo"], &[]);
         let request = described(&Method::GET, &url);
         let info = self.json(Method::GET, url, None).await?;
         let is_keycloak = info["profileInfo"].is_object();
-        is_keycloak.then_some(()).ok_or(KeycloakError::Answer {
+        is_keycloak.then_some(info).ok_or(KeycloakError::Answer {
             request,
             missing: "profileInfo",
         })

@@ -143,6 +143,14 @@ pub enum Conflict {
         /// The other environment.
         owner: String,
     },
+    /// A required action that the server does not have.
+    #[error(
+        "Keycloak has no required action {alias}: correct identity.requiredActions (an alias such as CONFIGURE_TOTP)"
+    )]
+    UnknownAction {
+        /// Its alias.
+        alias: String,
+    },
     /// A member's user name belongs to an account of somebody else.
     #[error(
         "the user name {name} of the person with id {id} is taken by {}; it may be a login that was registered \

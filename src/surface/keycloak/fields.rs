@@ -6,6 +6,7 @@
 
 use serde_json::{Map, Value};
 
+use super::mark::FINGERPRINT;
 use crate::plan::FieldChange;
 
 /// One field that differs.
@@ -28,6 +29,11 @@ impl Difference {
     /// Whether `object` already has the wanted value.
     pub(super) fn is_done(&self, object: &Value) -> bool {
         canonical(find(object, &self.path)) == canonical(self.after.as_ref())
+    }
+
+    /// Whether it is about a secret that nobody can read: what differs is its fingerprint.
+    pub(super) fn is_of_secret(&self) -> bool {
+        self.path.last().is_some_and(|key| key == FINGERPRINT)
     }
 
     /// The field in dotted form.

@@ -17,6 +17,9 @@ pub const MEMBERS: &str = "lotse.members";
 /// Configuration key of an identity provider: fingerprint of the client secret that lotse wrote last.
 pub const FINGERPRINT: &str = "lotse.secretHash";
 
+/// What is seen in place of a fingerprint where somebody else changed the provider since: the secret may be another one.
+pub(super) const TOUCHED: &str = "touched";
+
 /// Whose an object is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Ownership {
@@ -39,7 +42,11 @@ enum Place {
 
 fn place(object: &Object) -> Place {
     match object {
-        Object::UserProfile | Object::ScopeMapper { .. } | Object::ClientMapper { .. } => Place::Nowhere,
+        Object::UserProfile
+        | Object::ClientPolicies
+        | Object::RequiredAction(_)
+        | Object::ScopeMapper { .. }
+        | Object::ClientMapper { .. } => Place::Nowhere,
         Object::Realm | Object::Scope(_) | Object::Client(_) => Place::Text("attributes"),
         Object::Provider(_) => Place::Text("config"),
         Object::Role { .. } | Object::User(_) | Object::Group(_) => Place::List,
@@ -100,8 +107,14 @@ impl Fingerprint {
     /// Meant for secrets that a forge made (random and long); a short one could be guessed from its fingerprint.
     #[must_use]
     pub fn of(secret: &Secret, owner: &EnvironmentName, object: &Object) -> Self {
+        Self::over(secret, &format!("{owner} {object}"))
+    }
+
+    /// The same of any text that says what the secret is for.
+    #[must_use]
+    pub fn over(secret: &Secret, purpose: &str) -> Self {
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes());
-        let tag = hmac::sign(&key, format!("lotse/v1 {owner} {object}").as_bytes());
+        let tag = hmac::sign(&key, format!("lotse/v1 {purpose}").as_bytes());
         let mut text = String::new();
         for byte in tag.as_ref() {
             write!(text, "{byte:02x}").expect("writing to a String can't fail");

@@ -11,10 +11,12 @@ pub mod backup;
 mod client;
 mod error;
 mod fields;
+mod keyed;
 mod mark;
 mod object;
 mod observe;
 mod plan;
+pub mod rotation;
 mod standing;
 mod wanted;
 

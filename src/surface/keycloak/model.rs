@@ -46,14 +46,21 @@ pub(super) fn apply_first(realm: &mut ObservedRealm, plan: &Plan<KeycloakOperati
 fn create(realm: &mut ObservedRealm, object: &Object, representation: &Value) {
     let mut fields = representation.clone();
     match object {
-        Object::UserProfile => {
-            let profile = &realm.objects[object];
-            fields = profile.clone();
-            fields::merge(&mut fields, &fields::differences(profile, representation));
+        Object::UserProfile | Object::ClientPolicies | Object::RequiredAction(_) => {
+            let own = &realm.objects[object];
+            fields = own.clone();
+            fields::merge(&mut fields, &fields::differences(own, representation));
             realm.objects.remove(object);
         }
         Object::Realm => {
             realm.objects.insert(Object::UserProfile, server_profile());
+            realm
+                .objects
+                .insert(Object::ClientPolicies, json!({"profiles": {}, "policies": {}}));
+            for alias in ["CONFIGURE_TOTP", "TERMS_AND_CONDITIONS"] {
+                let action = json!({"alias": alias, "enabled": false, "defaultAction": false});
+                realm.objects.insert(Object::RequiredAction(alias.into()), action);
+            }
             for scope in ["basic", "profile", "email", "roles", "acr", "web-origins"] {
                 realm
                     .objects

@@ -16,6 +16,10 @@ pub enum Object {
     UserProfile,
     /// The realm itself.
     Realm,
+    /// Client profiles and the client policies that use them.
+    ClientPolicies,
+    /// Something that people may have to do when they log in, by its alias.
+    RequiredAction(String),
     /// A client scope.
     Scope(String),
     /// A protocol mapper of a client scope.
@@ -49,11 +53,23 @@ pub enum Object {
     Group(String),
 }
 
+impl Object {
+    /// Whether a new realm has it already, so that it is never made, only changed.
+    pub(super) const fn comes_with_its_realm(&self) -> bool {
+        matches!(
+            self,
+            Self::UserProfile | Self::ClientPolicies | Self::RequiredAction(_)
+        )
+    }
+}
+
 impl fmt::Display for Object {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UserProfile => formatter.write_str("user profile"),
             Self::Realm => formatter.write_str("realm"),
+            Self::ClientPolicies => formatter.write_str("client policies"),
+            Self::RequiredAction(alias) => write!(formatter, "required action {alias}"),
             Self::Scope(name) => write!(formatter, "client scope {name}"),
             Self::ScopeMapper { scope, mapper } => {
                 write!(formatter, "mapper {mapper} of client scope {scope}")
@@ -136,7 +152,7 @@ impl fmt::Display for Relation {
 /// What is done to the server in one step. Exact: nothing is left to choose when it is applied.
 #[derive(Clone, Debug, PartialEq)]
 pub enum KeycloakOperation {
-    /// Makes an object; for the user profile of a new realm: writes these fields into what the server made.
+    /// Makes an object; of what a new realm brings with it: writes these fields into what the server made.
     Create {
         /// Which.
         object: Object,
@@ -162,6 +178,17 @@ pub enum KeycloakOperation {
 }
 
 impl KeycloakOperation {
+    /// The object that it is about; none of a relation.
+    #[must_use]
+    pub const fn object(&self) -> Option<&Object> {
+        match self {
+            Self::Create { object, .. } | Self::Update { object, .. } | Self::Delete { object } => {
+                Some(object)
+            }
+            Self::Attach(_) | Self::Detach(_) => None,
+        }
+    }
+
     /// The client id of the client that it is about, if it is about one.
     #[must_use]
     pub fn client(&self) -> Option<&str> {

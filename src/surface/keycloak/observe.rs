@@ -6,12 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::client::Admin;
 use super::error::KeycloakError;
-use super::mark::{self, Ownership};
+use super::keyed::{keyed_policies, keyed_profile};
+use super::mark::{self, FINGERPRINT, Ownership, TOUCHED};
 use super::object::{Object, Relation};
+use super::rotation::ROTATED_SECRET;
 use crate::desired::identity;
 
 /// Requests in flight at a time.
@@ -40,6 +42,12 @@ impl ObservedRealm {
     #[must_use]
     pub fn exists(&self) -> bool {
         self.objects.contains_key(&Object::Realm)
+    }
+
+    /// Whether `object` was seen.
+    #[must_use]
+    pub fn has(&self, object: &Object) -> bool {
+        self.objects.contains_key(object)
     }
 
     /// Whether `object` was seen with the mark of `owner`.
@@ -95,6 +103,8 @@ pub async fn observe(admin: &Admin, realm: &identity::Realm) -> Result<ObservedR
     seen.objects.insert(Object::Realm, found);
     let looking = Looking { admin, realm };
     looking.user_profile(&mut seen).await?;
+    looking.client_policies(&mut seen).await?;
+    looking.required_actions(&mut seen).await?;
     looking.scopes(&mut seen).await?;
     looking.providers(&mut seen).await?;
     looking.clients(&mut seen).await?;
@@ -115,6 +125,30 @@ impl Looking<'_> {
             .get(&[&self.realm.name, "users", "profile"], &[])
             .await?;
         seen.objects.insert(Object::UserProfile, keyed_profile(profile));
+        Ok(())
+    }
+
+    async fn client_policies(&self, seen: &mut ObservedRealm) -> Result<(), KeycloakError> {
+        let realm = self.realm.name.as_str();
+        let profiles = self
+            .admin
+            .get(&[realm, "client-policies", "profiles"], &[])
+            .await?;
+        let policies = self
+            .admin
+            .get(&[realm, "client-policies", "policies"], &[])
+            .await?;
+        let policies = keyed_policies(profiles, policies);
+        seen.objects.insert(Object::ClientPolicies, policies);
+        Ok(())
+    }
+
+    async fn required_actions(&self, seen: &mut ObservedRealm) -> Result<(), KeycloakError> {
+        let path = [&self.realm.name, "authentication", "required-actions"];
+        for action in rows(self.admin.get(&path, &[]).await?) {
+            seen.objects
+                .insert(Object::RequiredAction(text(&action, "alias")), action);
+        }
         Ok(())
     }
 
@@ -139,10 +173,33 @@ impl Looking<'_> {
         let full = [("briefRepresentation", "false")];
         for mut provider in self.admin.pages(&path, &full).await? {
             remove(&mut provider["config"], "clientSecret");
-            seen.objects
-                .insert(Object::Provider(text(&provider, "alias")), provider);
+            let alias = text(&provider, "alias");
+            let has_secret = provider["config"][FINGERPRINT].is_string();
+            if has_secret && alias == self.realm.github.alias && self.is_touched(&alias).await? {
+                provider["config"][FINGERPRINT] = TOUCHED.into();
+            }
+            seen.objects.insert(Object::Provider(alias), provider);
         }
         Ok(())
+    }
+
+    /// Whether somebody else changed the provider last, and so may have given it another secret: that can't be read,
+    /// and its fingerprint stays. A record that may not be read, or has it no more, says nothing.
+    async fn is_touched(&self, alias: &str) -> Result<bool, KeycloakError> {
+        let path = format!("identity-provider/instances/{alias}");
+        let newest = [
+            ("resourcePath", path.as_str()),
+            ("operationTypes", "UPDATE"),
+            ("max", "1"),
+        ];
+        let events = match self.admin.get(&[&self.realm.name, "admin-events"], &newest).await {
+            Err(KeycloakError::Forbidden { .. }) => return Ok(false),
+            other => other?,
+        };
+        let Some(who) = events[0]["authDetails"]["userId"].as_str() else {
+            return Ok(false);
+        };
+        Ok(self.admin.claims().await?["sub"] != who)
     }
 
     async fn clients(&self, seen: &mut ObservedRealm) -> Result<(), KeycloakError> {
@@ -152,6 +209,7 @@ impl Looking<'_> {
             for secret in ["secret", "registrationAccessToken"] {
                 remove(&mut client, secret);
             }
+            remove(&mut client["attributes"], ROTATED_SECRET);
             for mapper in take(&mut client, "protocolMappers") {
                 let key = Object::ClientMapper {
                     client: id.clone(),
@@ -310,29 +368,6 @@ struct Account {
     linked_id: Option<String>,
 }
 
-/// The profile with its list of attributes as a map, so that one attribute has a path.
-pub(super) fn keyed_profile(mut profile: Value) -> Value {
-    let attributes: Map<String, Value> = take(&mut profile, "attributes")
-        .into_iter()
-        .map(|attribute| (text(&attribute, "name"), attribute))
-        .collect();
-    profile["attributes"] = attributes.into();
-    profile
-}
-
-/// The profile as the server wants it. An attribute that was removed from the server's profile is not brought
-/// back by the fields lotse has for it: those without a name are left out.
-pub(super) fn listed_profile(mut profile: Value) -> Value {
-    if let Value::Object(attributes) = profile["attributes"].take() {
-        profile["attributes"] = attributes
-            .into_iter()
-            .map(|(_, attribute)| attribute)
-            .filter(|attribute| attribute["name"].is_string())
-            .collect();
-    }
-    profile
-}
-
 fn scope_relations(client: &str, representation: &Value) -> Vec<Relation> {
     let names = |field: &str| -> Vec<String> {
         let names = representation[field].as_array().into_iter().flatten();
@@ -395,17 +430,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn test_the_profile_survives_the_way_there_and_back() {
-        let profile = json!({
-            "attributes": [{"name": "username", "multivalued": false}, {"name": "email"}],
-            "groups": [{"name": "user-metadata"}],
-        });
-        let keyed = keyed_profile(profile.clone());
-        assert_eq!(keyed["attributes"]["email"], json!({"name": "email"}));
-        assert_eq!(listed_profile(keyed), profile);
-    }
 
     #[test]
     fn test_relations_come_from_the_representations() {

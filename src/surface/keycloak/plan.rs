@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::error::Conflict;
 use super::fields;
-use super::mark::{self, FINGERPRINT, Ownership};
+use super::mark::{self, Ownership, TOUCHED};
 use super::object::{KeycloakOperation, Object, Relation};
 use super::observe::ObservedRealm;
 use super::wanted::{self, Accounts, Wanted};
@@ -42,15 +42,22 @@ pub fn plan(
         ledgers: wanted::ledgers(wanted.realm),
         present: present(wanted.realm, &accounts),
         leaving: leaving(wanted, observed, &accounts),
-        objects: wanted::objects(wanted, &accounts),
+        objects: objects(wanted, observed, &accounts),
         relations: wanted::relations(wanted.realm, &accounts),
     };
     conflicts.extend(planning.objects_of_others());
+    conflicts.extend(planning.unknown_actions());
     if conflicts.is_empty() {
         Ok(planning.steps(prune))
     } else {
         Err(conflicts)
     }
+}
+
+fn objects(wanted: &Wanted<'_>, observed: &ObservedRealm, accounts: &Accounts) -> BTreeMap<Object, Value> {
+    let mut objects = wanted::objects(wanted, accounts);
+    objects.extend(wanted::required_actions(wanted.realm, observed.objects.keys()));
+    objects
 }
 
 /// Members of declared groups whom neither the declaration nor lotse put there: somebody did it by hand. They are
@@ -173,6 +180,18 @@ impl Planning<'_> {
             .collect()
     }
 
+    /// Required actions are the server's: none can be made.
+    fn unknown_actions(&self) -> Vec<Conflict> {
+        let declared = self.wanted.realm.required_actions.iter().flatten();
+        let unknown = declared.filter(|alias| {
+            let action = Object::RequiredAction((*alias).clone());
+            self.observed.exists() && !self.observed.objects.contains_key(&action)
+        });
+        unknown
+            .map(|alias| Conflict::UnknownAction { alias: alias.clone() })
+            .collect()
+    }
+
     fn steps(&self, prune: Prune) -> Plan<KeycloakOperation> {
         let mut plan = Plan::empty();
         let (accounts, others): (Vec<&Object>, Vec<&Object>) = self
@@ -213,6 +232,9 @@ impl Planning<'_> {
     fn ensure_object(&self, plan: &mut Plan<KeycloakOperation>, object: &Object) {
         let wanted = self.with_first_ledger(object);
         let Some(observed) = self.observed.objects.get(object) else {
+            if fields::differences(&Value::Null, &wanted).is_empty() {
+                return;
+            }
             let operation = KeycloakOperation::Create {
                 object: object.clone(),
                 representation: self.representation(object, &wanted),
@@ -250,7 +272,7 @@ impl Planning<'_> {
     }
 
     fn representation(&self, object: &Object, wanted: &Value) -> Value {
-        if *object == Object::UserProfile {
+        if object.comes_with_its_realm() {
             return wanted.clone();
         }
         let mut representation = fields::without_nulls(wanted);
@@ -388,11 +410,17 @@ fn settle(plan: &mut Plan<KeycloakOperation>, object: &Object, before: &Value, m
 
 /// A changed secret is told as such; its fingerprint means nothing to a reader.
 fn shown(difference: &fields::Difference) -> FieldChange {
-    if difference.path.last().is_some_and(|key| key == FINGERPRINT) {
+    if difference.is_of_secret() {
+        let is_touched = difference.before.as_ref().is_some_and(|before| before == TOUCHED);
+        let after = if is_touched {
+            "*** (as declared; it may have been changed)"
+        } else {
+            "*** (another one)"
+        };
         return FieldChange {
             path: "config.clientSecret".into(),
             before: difference.before.as_ref().map(|_| "***".into()),
-            after: Some("*** (another one)".into()),
+            after: Some(after.into()),
         };
     }
     difference.shown()

@@ -13,7 +13,7 @@ use super::object::{KeycloakOperation, Object, Relation};
 use super::observe::ObservedRealm;
 use super::plan::{Prune, plan, strangers};
 use super::wanted::Wanted;
-use crate::config::Sessions;
+use crate::config::{Delivery, Sessions};
 use crate::desired::identity::{Client, ClientKind, Group, IdentityProvider, Member, Realm};
 use crate::names::EnvironmentName;
 use crate::plan::{Action, Plan};
@@ -38,6 +38,8 @@ pub(super) fn realm() -> Realm {
             token: Some(300),
             ..Sessions::default()
         },
+        client_secret_grace: None,
+        required_actions: None,
         groups: GROUPS.iter().map(|name| group(name)).collect(),
         members: vec![member("Ada", 7, &GROUPS[..2]), member("bob", 8, &GROUPS[1..2])],
         clients: vec![
@@ -47,6 +49,7 @@ pub(super) fn realm() -> Realm {
                 kind: ClientKind::Confidential {
                     namespace: "monitoring".into(),
                     secret: "grafana-oidc".into(),
+                    delivery: Delivery::Cluster,
                 },
                 redirect_uris: vec!["https://monitoring.prod.lab.test/login".into()],
                 roles: BTreeMap::from([("admin".into(), vec![GROUPS[0].into()])]),
@@ -478,4 +481,77 @@ proptest! {
             prop_assert!(step.change.action != Action::Adopt);
         }
     }
+}
+
+#[test]
+fn test_what_people_have_to_do_is_for_the_new_and_nothing_else_is() {
+    let mut realm = realm();
+    let mut observed = converged(&realm);
+    let totp = Object::RequiredAction("CONFIGURE_TOTP".into());
+    observed.objects.get_mut(&totp).unwrap()["defaultAction"] = true.into();
+    assert!(
+        planned(&realm, &observed).is_empty(),
+        "not declared: left to the server"
+    );
+
+    realm.required_actions = Some(vec!["TERMS_AND_CONDITIONS".into()]);
+    let plan = planned(&realm, &observed);
+    assert_eq!(
+        texts(&plan),
+        [
+            "Update required action CONFIGURE_TOTP defaultAction",
+            "Update required action TERMS_AND_CONDITIONS enabled defaultAction"
+        ]
+    );
+    model::apply(&mut observed, &plan);
+    assert!(planned(&realm, &observed).is_empty());
+
+    realm.required_actions = Some(vec!["CONFIGURE_TPOT".into()]);
+    let conflicts = plan_with(&realm, "s3cret", &observed, Prune::Keep).unwrap_err();
+    assert!(
+        conflicts[0].to_string().contains("CONFIGURE_TPOT"),
+        "{conflicts:?}"
+    );
+}
+
+#[test]
+fn test_old_secrets_hold_as_long_as_that_is_declared() {
+    let mut realm = realm();
+    let mut observed = converged(&realm);
+    realm.client_secret_grace = Some(3600);
+    let plan = planned(&realm, &observed);
+    assert_eq!(plan.steps.len(), 1, "{:?}", texts(&plan));
+    model::apply(&mut observed, &plan);
+    assert!(planned(&realm, &observed).is_empty());
+    let foreign = serde_json::json!({"name": "strict"});
+    observed.objects.get_mut(&Object::ClientPolicies).unwrap()["policies"]["strict"] = foreign.clone();
+    realm.client_secret_grace = None;
+    let plan = planned(&realm, &observed);
+    model::apply(&mut observed, &plan);
+    assert!(planned(&realm, &observed).is_empty());
+    let policies = &observed.objects[&Object::ClientPolicies]["policies"];
+    assert_eq!(*policies, serde_json::json!({ "strict": foreign }));
+}
+
+#[test]
+fn test_a_secret_that_somebody_may_have_changed_is_written_again() {
+    let realm = realm();
+    let mut observed = converged(&realm);
+    let provider = observed
+        .objects
+        .get_mut(&Object::Provider("github".into()))
+        .unwrap();
+    provider["config"][crate::surface::keycloak::FINGERPRINT] = super::mark::TOUCHED.into();
+    let plan = planned(&realm, &observed);
+    assert_eq!(
+        texts(&plan),
+        ["Update identity provider github config.clientSecret"]
+    );
+    let field = &plan.steps[0].change.fields[0];
+    assert!(
+        field.after.as_ref().unwrap().contains("may have been changed"),
+        "{field:?}"
+    );
+    model::apply(&mut observed, &plan);
+    assert!(planned(&realm, &observed).is_empty());
 }

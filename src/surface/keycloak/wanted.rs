@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::mark::{self, FINGERPRINT, Fingerprint};
 use super::object::{Object, Relation};
+use super::rotation;
 use crate::desired::identity::{self, ClientKind, IdentityProvider, Member, Realm};
 use crate::names::EnvironmentName;
 
@@ -62,6 +63,7 @@ pub(super) fn objects(wanted: &Wanted<'_>, accounts: &Accounts) -> BTreeMap<Obje
     let mut objects = BTreeMap::from([
         (Object::Realm, realm_fields(realm)),
         (Object::UserProfile, user_profile()),
+        (Object::ClientPolicies, rotation::policies(realm, wanted.owner)),
         (Object::Scope(GROUPS_SCOPE.into()), groups_scope()),
         (groups_mapper_key(), groups_mapper()),
         (
@@ -116,6 +118,26 @@ pub(super) fn relations(realm: &identity::Realm, accounts: &Accounts) -> BTreeSe
         }
     }
     relations
+}
+
+/// What is wanted of the required actions: those that are declared are for everybody who is new, and no other is. Which
+/// others there are is known from the server; what is not declared at all is left to it.
+pub(super) fn required_actions<'seen>(
+    realm: &'seen Realm,
+    seen: impl Iterator<Item = &'seen Object>,
+) -> BTreeMap<Object, Value> {
+    let Some(declared) = &realm.required_actions else {
+        return BTreeMap::new();
+    };
+    let others = seen.filter(|object| matches!(object, Object::RequiredAction(_)));
+    let mut wanted: BTreeMap<Object, Value> = others
+        .map(|object| (object.clone(), json!({ "defaultAction": false })))
+        .collect();
+    wanted.extend(declared.iter().map(|alias| {
+        let fields = json!({ "enabled": true, "defaultAction": true });
+        (Object::RequiredAction(alias.clone()), fields)
+    }));
+    wanted
 }
 
 /// User names of the declared members of each declared group.

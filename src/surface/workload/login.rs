@@ -8,6 +8,7 @@ use crate::desired::Manifest;
 use crate::kubernetes::{ApplyOperation, Cluster, Ensure, KubernetesError};
 use crate::plan::Plan;
 use crate::secret::Secret;
+use crate::surface::keycloak::Fingerprint;
 
 /// What an application needs to know of its OIDC client.
 #[derive(Clone, Debug)]
@@ -18,6 +19,19 @@ pub struct ClientCredentials {
     pub client_id: String,
     /// Client secret.
     pub client_secret: Secret,
+}
+
+/// Annotation of a Secret that is kept in Git: the fingerprint of what it holds, by which one sees without a key whether that
+/// is of now.
+pub const SECRET_HASH: &str = "lotse.dev/secret-hash";
+
+impl ClientCredentials {
+    /// What the credentials are recognised by without being read.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        let purpose = format!("{} {}", self.issuer, self.client_id);
+        Fingerprint::over(&self.client_secret, &purpose)
+    }
 }
 
 /// Applies Secret `name` with keys `issuer`, `clientId` and `clientSecret` in the application's namespace.

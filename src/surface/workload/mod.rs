@@ -26,7 +26,7 @@ pub use break_glass::{
 pub use decryption::decryption_secret;
 pub use error::WorkloadError;
 pub use install::{apply_components, apply_sync, plan_components, plan_sync, wait_for_controllers};
-pub use login::{ClientCredentials, apply_client_secret, plan_client_secret};
+pub use login::{ClientCredentials, SECRET_HASH, apply_client_secret, plan_client_secret};
 pub use proof::{Identity, Question, can, may, whoami};
 pub use put_back::{have_put_back, plan_delivered};
 pub use ready::{Sync, wait_at};

@@ -20,7 +20,12 @@ pub(super) use distribution::{COORDINATES, ZIP_NAME};
 pub use run::{java_arguments, prepare_home};
 
 /// Fixed when Keycloak is augmented; what may differ from lab to lab is given at its start.
-const BUILD_OPTIONS: [&str; 2] = ["--db=dev-file", "--health-enabled=true"];
+const BUILD_OPTIONS: [&str; 3] = [
+    "--db=dev-file",
+    "--health-enabled=true",
+    // On by default from 26.8.
+    "--features=client-secret-rotation",
+];
 
 const JAVA_REMEDY: &str = "`apt-get install openjdk-17-jre-headless` (or openjdk-21-jre-headless)";
 

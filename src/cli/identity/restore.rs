@@ -1,26 +1,14 @@
-//! `lotse identity`: the realm of an environment.
+//! `lotse identity restore`: what `--prune` deleted of the realm.
 
 use camino::Utf8PathBuf;
-use clap::{Args, Subcommand};
+use clap::Args;
 
-use super::environment::{Choices, check_realm, check_settings, find_lab, with_bootstrap};
-use super::workspace::{Workspace, plural};
-use super::{CommandError, Exit, Kind, Settings, error, ui};
+use super::super::environment::{Choices, check_realm, check_settings, find_lab, with_bootstrap};
+use super::super::workspace::{Workspace, plural};
+use super::super::{CommandError, Exit, Kind, Settings, error, ui};
 use crate::bootstrap;
 use crate::names::EnvironmentName;
 use crate::surface::keycloak::backup::{API_VERSION, KIND, RealmBackup};
-
-/// Bring back what was deleted of the realm
-#[derive(Debug, Args)]
-pub(super) struct IdentityArguments {
-    #[command(subcommand)]
-    command: IdentityCommand,
-}
-
-#[derive(Debug, Subcommand)]
-enum IdentityCommand {
-    Restore(RestoreArguments),
-}
 
 /// Bring back what `--prune` deleted
 ///
@@ -30,7 +18,7 @@ enum IdentityCommand {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   lotse identity restore lab keycloak-20261127T120000Z.json")]
-struct RestoreArguments {
+pub(super) struct RestoreArguments {
     /// Name of the environment: a directory under `environments/`
     #[arg(value_name = "ENVIRONMENT")]
     environment: EnvironmentName,
@@ -43,8 +31,7 @@ struct RestoreArguments {
 }
 
 /// Carries the command out.
-pub(super) async fn run(arguments: &IdentityArguments, settings: &Settings) -> Result<Exit, CommandError> {
-    let IdentityCommand::Restore(arguments) = &arguments.command;
+pub(super) async fn run(arguments: &RestoreArguments, settings: &Settings) -> Result<Exit, CommandError> {
     let kept = read(arguments)?;
     let workspace = Workspace::new(settings);
     let loaded = workspace.open(&arguments.environment)?;
