@@ -185,6 +185,8 @@ pub(crate) fn a_client_secret_is_kept_in_git_by_choice(lab: &Lab) {
     checkout.write(ENVIRONMENT, &environment);
     checkout.replace(KUSTOMIZATION, "resources:\n  - website-oidc.yaml", "resources:");
     std::fs::remove_file(checkout.path().join(SEALED)).unwrap();
-    checkout.bootstrap(lab, &["--prune"]).success();
+    checkout
+        .lotse(lab, &["apply", "lab", "--prune", "--yes"])
+        .success();
     settled(lab);
 }
