@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Claim;
 use super::apps::at;
-use crate::config::app::App;
+use crate::config::app::{App, Delivery};
 use crate::config::environment::Environment;
 use crate::config::mend::suggest;
 use crate::config::network::{NetworkPeer, NetworkRule};
@@ -26,6 +26,8 @@ pub(super) fn check(claims: &[Claim], environment: &Environment, apps: &[App]) -
     diagnostics.extend(without_gateway(claims, environment));
     diagnostics.extend(claims.iter().filter_map(|claim| one_sided(claim, &by_name)));
     diagnostics.extend(claims.iter().filter_map(|claim| delivery_taken(claim, &by_name)));
+    let kept_nowhere = |claim| kept_nowhere(claim, environment, &by_name);
+    diagnostics.extend(claims.iter().filter_map(kept_nowhere));
     diagnostics
 }
 
@@ -118,6 +120,31 @@ fn redirect_elsewhere(
     diagnostic.help = suggestion(&claim.mention.name, hosts.iter().map(String::as_str))
         .or_else(|| Some(format!("`{}` has no `hosts`", app.name)));
     Some(diagnostic)
+}
+
+/// A secret that is to be in Git, where no manifests could have it that are of this environment alone.
+fn kept_nowhere(
+    claim: &Claim,
+    environment: &Environment,
+    apps: &BTreeMap<&AppName, &App>,
+) -> Option<Diagnostic> {
+    let app = apps.get(&claim.app)?;
+    let is_client = claim.mention.what == Mentioned::Client;
+    let mut logins = app.login.iter();
+    let is_in_git = logins.any(|login| login.client == claim.mention.name && login.delivery == Delivery::Git);
+    let own = super::folder_of(&environment.name);
+    let manifests = app.source.manifests.as_ref();
+    if !is_client || !is_in_git || manifests.is_some_and(|folder| folder.starts_with(&own)) {
+        return None;
+    }
+    let message = format!(
+        "the secret of `{}` can't be in Git: `{}` has no manifests that are of `{}` alone",
+        claim.mention.name, app.name, environment.name
+    );
+    Some(at(&claim.mention, Code::NotSealed, message).with_help(format!(
+        "leave `delivery` out, or declare `source: {{manifests: manifests}}` in {own}/apps/{}/app.yaml",
+        app.name
+    )))
 }
 
 /// Hosts that nothing routes, one problem for all of an application.
