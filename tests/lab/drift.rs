@@ -363,7 +363,7 @@ pub(crate) fn commits_of_others_survive(lab: &Lab) {
             .command(&["bootstrap", "lab"])
             .env("PATH", interrupting_git(&clone)),
     );
-    let said = ran.stdout.clone() + &ran.stderr;
+    let said = format!("{}{}", ran.stdout, ran.stderr);
     assert_eq!(ran.code, Some(0), "{said}");
     assert!(
         clone.path().join("interrupted").is_dir(),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use lotse::lab::component::{Component, Components, Sources};
+use lotse::lab::component::{Acquired, Component, Components, Sources};
 use serde_json::Value;
 
 /// The program under test.
@@ -238,9 +238,8 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Runtime::new().unwrap().block_on(future)
 }
 
-/// kubectl as it was built from the pinned Kubernetes.
-/// The program of a component, built where it is not yet.
-pub(crate) fn program(component: Component) -> PathBuf {
+/// A component, built where it is not yet.
+pub(crate) fn acquired(component: Component) -> Acquired {
     let cache = std::env::var("XDG_CACHE_HOME")
         .unwrap_or_else(|_| format!("{}/.cache", std::env::var("HOME").expect("HOME is set")));
     let sources = Sources {
@@ -248,8 +247,12 @@ pub(crate) fn program(component: Component) -> PathBuf {
         kubebuilder_assets: None,
         cache: format!("{cache}/lotse/components").into(),
     };
-    let acquired = block_on(Components::new(sources).acquire(component, &lotse::report::Silent));
-    acquired.unwrap().program().as_std_path().to_owned()
+    block_on(Components::new(sources).acquire(component, &lotse::report::Silent)).unwrap()
+}
+
+/// The program of a component, built where it is not yet.
+pub(crate) fn program(component: Component) -> PathBuf {
+    acquired(component).program().as_std_path().to_owned()
 }
 
 /// Plain kubectl.

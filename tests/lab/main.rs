@@ -14,6 +14,7 @@ mod access;
 mod accounts;
 mod break_glass;
 mod bring_up;
+mod browser;
 mod charts;
 mod cluster_secrets;
 mod declared;
@@ -126,7 +127,7 @@ const LOOKING: [(&str, LabTest); 18] = [
 ];
 
 /// What changes something in the lab and puts it back.
-const CHANGING: [(&str, LabTest); 54] = [
+const CHANGING: [(&str, LabTest); 56] = [
     (
         "an_old_secret_holds_for_its_grace_period",
         rotations::an_old_secret_holds_for_its_grace_period,
@@ -161,6 +162,14 @@ const CHANGING: [(&str, LabTest); 54] = [
         realms::a_wrong_administrator_password_is_named,
     ),
     ("people_log_in_by_the_forge", realms::people_log_in_by_the_forge),
+    (
+        "a_person_logs_in_with_a_browser",
+        browser::a_person_logs_in_with_a_browser,
+    ),
+    (
+        "a_real_relying_party_accepts_the_client",
+        browser::a_real_relying_party_accepts_the_client,
+    ),
     (
         "an_unknown_person_has_no_rights",
         strangers::an_unknown_person_has_no_rights,

@@ -57,13 +57,13 @@ pub(crate) fn secrets_are_in_no_output_log_argument_or_commit(lab: &Lab) {
     let secrets = secrets(lab);
     assert_silent(
         "the output of the bring-up",
-        &(lab.first.stdout.clone() + &lab.first.stderr),
+        &format!("{}{}", lab.first.stdout, lab.first.stderr),
         &secrets,
     );
     let verbose = lab.world.lotse(&["-vv", "bootstrap", "lab"]);
     assert_silent(
         "the output with -vv",
-        &(verbose.stdout.clone() + &verbose.stderr),
+        &format!("{}{}", verbose.stdout, verbose.stderr),
         &secrets,
     );
     for told in [
