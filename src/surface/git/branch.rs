@@ -174,7 +174,7 @@ impl Branch {
     /// When the local copy can't be written.
     pub async fn remember(&self, commit: CommitId) -> Result<(), GitError> {
         let _lock = cache::CacheLock::take(&self.git.directory).await?;
-        cache::remember(&cache::open(&self.git.directory)?, commit)
+        cache::remember(&cache::open(&self.git.directory)?, &self.repository.url, commit)
     }
 
     /// The commit that was published last from here, where somebody has taken it out of the history of the branch.
@@ -186,7 +186,7 @@ impl Branch {
             return Ok(None);
         };
         let _lock = cache::CacheLock::take(&self.git.directory).await?;
-        cache::lost(&cache::open(&self.git.directory)?, head)
+        cache::lost(&cache::open(&self.git.directory)?, &self.repository.url, head)
     }
 
     /// Files that `plan` overwrites or removes although somebody else changed them since the last commit with the message

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use git2::{
-    Commit, Index, IndexEntry, IndexTime, Oid, Repository, Signature, Time, TreeWalkMode, TreeWalkResult,
+    Commit, Index, IndexEntry, IndexTime, ObjectType, Oid, Repository, Signature, Time, TreeWalkMode,
+    TreeWalkResult,
 };
 
 use super::files::Content;
@@ -106,23 +107,31 @@ pub(super) fn text(repository: &Repository, entry: &Entry) -> Result<Option<Stri
     Ok(String::from_utf8(blob.content().to_vec()).ok())
 }
 
-/// Where the local copy keeps the commit that was published last from here.
-const PUBLISHED: &str = "refs/lotse/published";
+/// Where the local copy keeps the commit that was published last from here to the repository at `url`: environments of one
+/// name, of two labs perhaps, share a copy.
+fn published(url: &str) -> Result<String, GitError> {
+    let place = Oid::hash_object(ObjectType::Blob, url.as_bytes());
+    let place = place.map_err(GitError::local("naming what was published"))?;
+    Ok(format!("refs/lotse/published-{place}"))
+}
 
-/// Keeps `commit` in mind as the one that was published last.
-pub(super) fn remember(repository: &Repository, commit: CommitId) -> Result<(), GitError> {
+/// Keeps `commit` in mind as the one that was published last to `url`.
+pub(super) fn remember(repository: &Repository, url: &str, commit: CommitId) -> Result<(), GitError> {
     repository
-        .reference(PUBLISHED, commit.0, true, "published")
+        .reference(&published(url)?, commit.0, true, "published")
         .map(drop)
         .map_err(GitError::local("keeping what was published"))
 }
 
-/// The commit that was published last, where it is no longer in the history of `head`.
-pub(super) fn lost(repository: &Repository, head: CommitId) -> Result<Option<CommitId>, GitError> {
-    let Ok(published) = repository.refname_to_id(PUBLISHED) else {
+/// The commit that was published last to `url`, where it is no longer in the history of `head`. Histories without a common
+/// beginning are of two repositories, one in the place of the other.
+pub(super) fn lost(repository: &Repository, url: &str, head: CommitId) -> Result<Option<CommitId>, GitError> {
+    let Ok(published) = repository.refname_to_id(&published(url)?) else {
         return Ok(None);
     };
+    let is_another = repository.merge_base(head.0, published).is_err();
     let is_kept = published == head.0
+        || is_another
         || repository
             .graph_descendant_of(head.0, published)
             .map_err(GitError::local("comparing histories"))?;

@@ -317,6 +317,9 @@ impl Applying<'_> {
             Object::RequiredAction(_) => Ok(self.owned_path(&["authentication", "required-actions"])),
             Object::Scope(_) => Ok(self.owned_path(&["client-scopes"])),
             Object::Provider(_) => Ok(self.owned_path(&["identity-provider", "instances"])),
+            Object::ProviderMapper { provider, .. } => {
+                Ok(self.owned_path(&["identity-provider", "instances", provider, "mappers"]))
+            }
             Object::Client(_) => Ok(self.owned_path(&["clients"])),
             Object::Group(_) => Ok(self.owned_path(&["groups"])),
             Object::ScopeMapper { scope, .. } => {

@@ -98,6 +98,9 @@ fn of_object(observed: &ObservedRealm, object: &Object) -> Option<String> {
         Object::Realm | Object::UserProfile | Object::ClientPolicies => return None,
         Object::RequiredAction(alias) => format!("authentication/required-actions/{alias}"),
         Object::Provider(alias) => format!("identity-provider/instances/{alias}"),
+        Object::ProviderMapper { provider, .. } => {
+            format!("identity-provider/instances/{provider}/mappers/{}", id(object)?)
+        }
         Object::Scope(name) => scope(name)?,
         Object::Client(name) => client(name)?,
         Object::Group(_) => format!("groups/{}", id(object)?),

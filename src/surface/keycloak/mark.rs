@@ -46,6 +46,7 @@ fn place(object: &Object) -> Place {
         | Object::ClientPolicies
         | Object::RequiredAction(_)
         | Object::ScopeMapper { .. }
+        | Object::ProviderMapper { .. }
         | Object::ClientMapper { .. } => Place::Nowhere,
         Object::Realm | Object::Scope(_) | Object::Client(_) => Place::Text("attributes"),
         Object::Provider(_) => Place::Text("config"),

@@ -90,6 +90,7 @@ fn create(realm: &mut ObservedRealm, object: &Object, representation: &Value) {
             }
             fields["attributes"]["realm_client"] = json!("false");
         }
+        Object::ProviderMapper { provider, .. } => require(realm, &Object::Provider(provider.clone())),
         Object::ScopeMapper { scope, .. } => require(realm, &Object::Scope(scope.clone())),
         Object::ClientMapper { client, .. } | Object::Role { client, .. } => {
             require(realm, &Object::Client(client.clone()));

@@ -31,6 +31,13 @@ pub enum Object {
     },
     /// An identity provider by its alias.
     Provider(String),
+    /// A mapper of an identity provider.
+    ProviderMapper {
+        /// Alias of the provider.
+        provider: String,
+        /// Name of the mapper.
+        mapper: String,
+    },
     /// A client by its client id.
     Client(String),
     /// A protocol mapper of one client.
@@ -75,6 +82,9 @@ impl fmt::Display for Object {
                 write!(formatter, "mapper {mapper} of client scope {scope}")
             }
             Self::Provider(alias) => write!(formatter, "identity provider {alias}"),
+            Self::ProviderMapper { provider, mapper } => {
+                write!(formatter, "mapper {mapper} of identity provider {provider}")
+            }
             Self::Client(client) => write!(formatter, "client {client}"),
             Self::ClientMapper { client, mapper } => write!(formatter, "mapper {mapper} of client {client}"),
             Self::Role { client, role } => write!(formatter, "role {role} of client {client}"),

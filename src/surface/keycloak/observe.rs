@@ -180,6 +180,28 @@ impl Looking<'_> {
             }
             seen.objects.insert(Object::Provider(alias), provider);
         }
+        let own = self.realm.github.alias.as_str();
+        if seen.has(&Object::Provider(own.to_owned())) {
+            self.provider_mappers(own, seen).await?;
+        }
+        Ok(())
+    }
+
+    async fn provider_mappers(&self, alias: &str, seen: &mut ObservedRealm) -> Result<(), KeycloakError> {
+        let path = [
+            &self.realm.name,
+            "identity-provider",
+            "instances",
+            alias,
+            "mappers",
+        ];
+        for mapper in rows(self.admin.get(&path, &[]).await?) {
+            let key = Object::ProviderMapper {
+                provider: alias.to_owned(),
+                mapper: text(&mapper, "name"),
+            };
+            seen.objects.insert(key, mapper);
+        }
         Ok(())
     }
 

@@ -146,6 +146,7 @@ fn test_an_empty_server_gets_everything_in_the_order_of_need() {
     Create client scope groups
     Create mapper groups of client scope groups
     Create identity provider github
+    Create mapper email of identity provider github
     Create client grafana
     Create client kubectl
     Create mapper roles of client grafana

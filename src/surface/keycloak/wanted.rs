@@ -15,6 +15,9 @@ pub const GROUPS_SCOPE: &str = "groups";
 /// The claim with the roles a person has in the client that asked.
 pub const ROLES_CLAIM: &str = "roles";
 
+/// What the forge, Keycloak and the mapper between them call an address for mail.
+const MAIL: &str = "email";
+
 /// Scopes of a program on a person's machine: who it is and its groups.
 const PUBLIC_SCOPES: [&str; 4] = ["basic", "profile", "email", GROUPS_SCOPE];
 /// Scopes of a server: what Keycloak gives every client, and the groups.
@@ -70,6 +73,7 @@ pub(super) fn objects(wanted: &Wanted<'_>, accounts: &Accounts) -> BTreeMap<Obje
             Object::Provider(realm.github.alias.clone()),
             provider(&realm.github, wanted.provider_secret),
         ),
+        (mail_mapper_key(&realm.github), mail_mapper(&realm.github)),
     ]);
     for group in &realm.groups {
         objects.insert(Object::Group(group.name.clone()), group_fields(group));
@@ -284,6 +288,24 @@ fn provider(provider: &IdentityProvider, secret: &Fingerprint) -> Value {
             "syncMode": "IMPORT",
             FINGERPRINT: secret.to_string(),
         },
+    })
+}
+
+fn mail_mapper_key(provider: &IdentityProvider) -> Object {
+    Object::ProviderMapper {
+        provider: provider.alias.clone(),
+        mapper: MAIL.into(),
+    }
+}
+
+/// Applications ask for an address for mail; people's accounts are made before they log in and have none. It is that
+/// which a person shows at the forge, at each login.
+fn mail_mapper(provider: &IdentityProvider) -> Value {
+    json!({
+        "name": MAIL,
+        "identityProviderAlias": provider.alias,
+        "identityProviderMapper": "github-user-attribute-mapper",
+        "config": { "syncMode": "FORCE", "jsonField": MAIL, "userAttribute": MAIL },
     })
 }
 
