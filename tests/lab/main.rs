@@ -36,6 +36,7 @@ mod proposals;
 mod pruning;
 mod readers;
 mod readme;
+mod realm_kills;
 mod realms;
 mod reconciled;
 mod repeated;
@@ -127,7 +128,7 @@ const LOOKING: [(&str, LabTest); 18] = [
 ];
 
 /// What changes something in the lab and puts it back.
-const CHANGING: [(&str, LabTest); 56] = [
+const CHANGING: [(&str, LabTest); 58] = [
     (
         "an_old_secret_holds_for_its_grace_period",
         rotations::an_old_secret_holds_for_its_grace_period,
@@ -153,6 +154,14 @@ const CHANGING: [(&str, LabTest); 56] = [
         realms::drift_is_repaired_and_the_rest_is_kept,
     ),
     ("members_come_and_go", realms::members_come_and_go),
+    (
+        "a_realm_is_killed_at_every_request",
+        realm_kills::a_realm_is_killed_at_every_request,
+    ),
+    (
+        "a_realm_is_reached_from_any_state",
+        realm_kills::a_realm_is_reached_from_any_state,
+    ),
     (
         "what_is_in_the_way_is_adopted",
         realms::what_is_in_the_way_is_adopted,

@@ -20,6 +20,8 @@ use crate::surface::patience::{Answer, Patience, Patient, Repeat};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long one request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a creation may take: it is not sent again, and a realm with its keys takes a busy server half a minute.
+const CREATION_TIMEOUT: Duration = Duration::from_secs(120);
 /// A token is renewed when less than this is left of it.
 const TOKEN_RESERVE: Duration = Duration::from_secs(10);
 /// Rows of one page.
@@ -343,6 +345,7 @@ impl Admin {
         }
         // A creation that was begun may be there already when it is sent again.
         let repeat = if method == Method::POST {
+            request = request.timeout(CREATION_TIMEOUT);
             Repeat::Unbegun
         } else {
             Repeat::Always

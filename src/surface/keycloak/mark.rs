@@ -14,6 +14,8 @@ use crate::secret::Secret;
 pub const OWNER: &str = "lotse.owner";
 /// Group attribute: user names of the members lotse added, so that only those are ever taken out again.
 pub const MEMBERS: &str = "lotse.members";
+/// User attribute: the name lotse gave to the account last. Ledgers know it by this one, whatever somebody else calls it.
+pub const NAME: &str = "lotse.name";
 /// Configuration key of an identity provider: fingerprint of the client secret that lotse wrote last.
 pub const FINGERPRINT: &str = "lotse.secretHash";
 
@@ -84,6 +86,12 @@ pub(super) fn ledger(group: &Value) -> BTreeSet<String> {
         .filter_map(Value::as_str)
         .map(str::to_owned)
         .collect()
+}
+
+/// The name by which ledgers know the account that is called `name`.
+pub(super) fn ledger_name<'seen>(user: Option<&'seen Value>, name: &'seen str) -> &'seen str {
+    user.and_then(|user| user["attributes"][NAME][0].as_str())
+        .unwrap_or(name)
 }
 
 /// A group's fields with this ledger in it; an empty one is no attribute at all.

@@ -36,7 +36,7 @@ pub use attribution::attribute;
 pub use client::{Admin, Credentials, issuer};
 pub use error::{Conflict, KeycloakError};
 pub use fields::Difference;
-pub use mark::{FINGERPRINT, Fingerprint, MEMBERS, OWNER};
+pub use mark::{FINGERPRINT, Fingerprint, MEMBERS, NAME, OWNER};
 pub use object::{KeycloakOperation, Object, Relation};
 pub use observe::{ObservedRealm, observe};
 pub use plan::{Prune, plan, strangers};

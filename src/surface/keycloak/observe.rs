@@ -57,7 +57,12 @@ impl ObservedRealm {
             .is_some_and(|observed| mark::ownership(object, observed) == Ownership::Owned(owner.to_owned()))
     }
 
-    /// User names of the members lotse added to `group`.
+    /// The name by which ledgers know an account.
+    pub(super) fn ledger_name<'seen>(&'seen self, user: &'seen str) -> &'seen str {
+        mark::ledger_name(self.objects.get(&Object::User(user.to_owned())), user)
+    }
+
+    /// Names of the members lotse added to `group`.
     pub(super) fn ledger(&self, group: &str) -> BTreeSet<String> {
         self.objects
             .get(&Object::Group(group.to_owned()))
@@ -301,7 +306,7 @@ impl Looking<'_> {
                 let path = [&self.realm.name, "groups", id.as_str(), "members"];
                 let members = self
                     .admin
-                    .pages(&path, &[("briefRepresentation", "true")])
+                    .pages(&path, &[("briefRepresentation", "false")])
                     .await?;
                 Ok((group, members))
             })

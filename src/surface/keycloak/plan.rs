@@ -40,7 +40,7 @@ pub fn plan(
         wanted,
         observed,
         ledgers: wanted::ledgers(wanted.realm),
-        present: present(wanted.realm, &accounts),
+        present: present(wanted.realm, observed, &accounts),
         leaving: leaving(wanted, observed, &accounts),
         objects: objects(wanted, observed, &accounts),
         relations: wanted::relations(wanted.realm, &accounts),
@@ -77,7 +77,8 @@ pub fn strangers(wanted: &Wanted<'_>, observed: &ObservedRealm) -> Vec<Relation>
         .difference(&declared)
         .filter(|relation| match relation {
             Relation::Membership { user, group } => {
-                groups.contains(group.as_str()) && !observed.ledger(group).contains(user)
+                groups.contains(group.as_str())
+                    && !observed.ledger(group).contains(observed.ledger_name(user))
             }
             _ => false,
         })
@@ -125,7 +126,7 @@ fn leaving(
     for relation in observed.relations.difference(&declared) {
         if let Relation::Membership { user, group } = relation
             && observed.is_owned(&Object::Group(group.clone()), wanted.owner.as_str())
-            && observed.ledger(group).contains(user)
+            && observed.ledger(group).contains(observed.ledger_name(user))
         {
             leaving.entry(group.clone()).or_default().insert(user.clone());
         }
@@ -133,9 +134,10 @@ fn leaving(
     leaving
 }
 
-/// For each group the accounts of its declared members, by their present names.
+/// For each group the accounts of its declared members, by the names that ledgers know now.
 fn present<'realm>(
     realm: &'realm identity::Realm,
+    observed: &ObservedRealm,
     accounts: &Accounts,
 ) -> BTreeMap<&'realm str, BTreeSet<String>> {
     let mut present: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
@@ -144,7 +146,7 @@ fn present<'realm>(
             present
                 .entry(group)
                 .or_default()
-                .insert(accounts[&member.id].clone());
+                .insert(observed.ledger_name(&accounts[&member.id]).to_owned());
         }
     }
     present
@@ -267,7 +269,8 @@ impl Planning<'_> {
         };
         let mut first = self.ledgers[name.as_str()].clone();
         first.extend(self.present.get(name.as_str()).into_iter().flatten().cloned());
-        first.extend(self.leaving.get(name).into_iter().flatten().cloned());
+        let leaving = self.leaving.get(name).into_iter().flatten();
+        first.extend(leaving.map(|user| self.observed.ledger_name(user).to_owned()));
         mark::with_ledger(wanted, &first)
     }
 

@@ -271,13 +271,37 @@ fn test_a_login_renamed_at_the_forge_keeps_its_account() {
         [
             "Update group scs:monitoring-admin attributes.lotse.members",
             "Update group scs:monitoring-view attributes.lotse.members",
-            "Update user ada username firstName",
+            "Update user ada username firstName attributes.lotse.name",
             "Update group scs:monitoring-admin attributes.lotse.members",
             "Update group scs:monitoring-view attributes.lotse.members"
         ]
     );
     model::apply(&mut observed, &plan);
     assert!(observed.relations.contains(&user_in("ada-l", GROUPS[0])));
+    assert!(planned(&desired, &observed).is_empty());
+}
+
+#[test]
+fn test_who_leaves_goes_though_somebody_renamed_the_account() {
+    let mut observed = converged(&realm());
+    let (bob, zoe) = (Object::User("bob".into()), Object::User("zoe".into()));
+    let mut account = observed.objects.remove(&bob).unwrap();
+    account["username"] = json!("zoe");
+    observed.objects.insert(zoe, account);
+    observed.relations.remove(&user_in("bob", GROUPS[1]));
+    observed.relations.insert(user_in("zoe", GROUPS[1]));
+
+    let mut desired = realm();
+    desired.members.retain(|member| member.login != "bob");
+    let plan = planned(&desired, &observed);
+    assert_eq!(
+        texts(&plan),
+        [
+            "Delete member zoe of group scs:monitoring-view",
+            "Update group scs:monitoring-view attributes.lotse.members"
+        ]
+    );
+    model::apply(&mut observed, &plan);
     assert!(planned(&desired, &observed).is_empty());
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::mark::{self, FINGERPRINT, Fingerprint};
+use super::mark::{self, FINGERPRINT, Fingerprint, NAME};
 use super::object::{Object, Relation};
 use super::rotation;
 use crate::desired::identity::{self, ClientKind, IdentityProvider, Member, Realm};
@@ -318,7 +318,8 @@ fn user(member: &Member) -> Value {
         Some((first, last)) => (first.trim(), Some(last)),
         None => (member.name.trim(), None),
     };
-    json!({ "username": user_name(member), "firstName": first, "lastName": last })
+    let name = user_name(member);
+    json!({ "username": name, "firstName": first, "lastName": last, "attributes": { NAME: [name] } })
 }
 
 fn client_objects(client: &identity::Client) -> Vec<(Object, Value)> {
