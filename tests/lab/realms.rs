@@ -493,6 +493,7 @@ pub(crate) fn people_log_in_by_the_forge(lab: &Lab) {
             ["Update identity provider github"]
         );
         log_in(servers, DECLARED, None).await.unwrap();
+        somebody_else_changes_the_secret(servers, &admin, &realm).await;
         admin.delete(&[LOGIN_REALM], None).await.unwrap();
         forge(
             lab,
@@ -502,6 +503,36 @@ pub(crate) fn people_log_in_by_the_forge(lab: &Lab) {
         )
         .await;
     });
+}
+
+/// Nobody can read the secret, so that one is written again where another administrator changed the provider last.
+async fn somebody_else_changes_the_secret(servers: &Servers<'_>, admin: &Admin, realm: &Realm) {
+    let password = json!([{"type": "password", "value": "of another administrator", "temporary": false}]);
+    let user = json!({"username": "another", "enabled": true, "credentials": password});
+    let id = admin.post(&["master", "users"], &user).await.unwrap().unwrap();
+    let role = admin.get(&["master", "roles", "admin"], &[]).await.unwrap();
+    let path = ["master", "users", &id, "role-mappings", "realm"];
+    admin.post(&path, &json!([role])).await.unwrap();
+    let another = Admin::new(
+        servers.lab.endpoint("keycloak"),
+        "another",
+        Secret::new("of another administrator"),
+        Some(&authority(servers.lab)),
+    )
+    .unwrap();
+    let path = [LOGIN_REALM, "identity-provider", "instances", "github"];
+    let mut provider = another.get(&path, &[]).await.unwrap();
+    provider["config"]["clientSecret"] = json!("a guess");
+    another.put(&path, Some(&provider)).await.unwrap();
+    log_in(servers, DECLARED, None).await.unwrap_err();
+
+    assert_eq!(
+        make(servers, admin, realm).await,
+        ["Update identity provider github"]
+    );
+    log_in(servers, DECLARED, None).await.unwrap();
+    assert_eq!(make(servers, admin, realm).await, Vec::<String>::new());
+    admin.delete(&["master", "users", &id], None).await.unwrap();
 }
 
 async fn log_in(servers: &Servers<'_>, person: &str, password: Option<&str>) -> Result<Tokens, LoginError> {

@@ -158,6 +158,20 @@ impl Admin {
         })
     }
 
+    /// The id of the account, by which the record of changes names it; `None` where that can't be found out. Tokens of
+    /// `admin-cli` don't have it (lightweight access tokens, Keycloak 26).
+    pub(super) async fn own_id(&self) -> Result<Option<String>, KeycloakError> {
+        if let Some(id) = self.claims().await?["sub"].as_str() {
+            return Ok(Some(id.to_owned()));
+        }
+        let user = self.user();
+        let filter = [("username", user.as_str()), ("exact", "true")];
+        match self.get(&["master", "users"], &filter).await {
+            Err(KeycloakError::Forbidden { .. }) => Ok(None),
+            found => Ok(found?[0]["id"].as_str().map(str::to_owned)),
+        }
+    }
+
     /// Waits so long for the server where it is busy or away.
     #[cfg(test)]
     pub(super) fn with_patience(mut self, patience: Patience) -> Self {

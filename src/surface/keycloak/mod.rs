@@ -43,7 +43,7 @@ pub use plan::{Prune, plan, strangers};
 pub use standing::{Standing, example_token, standing};
 pub use wanted::{GROUPS_SCOPE, ROLES_CLAIM, Wanted};
 
-use crate::plan::Plan;
+use crate::plan::{Change, Plan};
 use crate::secret::Secret;
 
 /// Makes the realm what is wanted and makes sure that it stayed so. Returns what was done: an empty plan when
@@ -95,8 +95,17 @@ pub async fn carry_out(
     }
     Err(KeycloakError::NotKept {
         realm: wanted.realm.name.clone(),
-        objects: rest.changes().map(|change| change.object.clone()).collect(),
+        objects: rest.changes().map(with_fields).collect(),
     })
+}
+
+/// `client grafana (redirectUris)`
+fn with_fields(change: &Change) -> String {
+    let fields: Vec<&str> = change.fields.iter().map(|field| field.path.as_str()).collect();
+    if fields.is_empty() {
+        return change.object.clone();
+    }
+    format!("{} ({})", change.object, fields.join(", "))
 }
 
 /// Observes the realm and plans, without changing anything.

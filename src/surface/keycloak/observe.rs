@@ -226,7 +226,8 @@ impl Looking<'_> {
         let Some(who) = events[0]["authDetails"]["userId"].as_str() else {
             return Ok(false);
         };
-        Ok(self.admin.claims().await?["sub"] != who)
+        let own = self.admin.own_id().await?;
+        Ok(own.is_some_and(|own| own != who))
     }
 
     async fn clients(&self, seen: &mut ObservedRealm) -> Result<(), KeycloakError> {
