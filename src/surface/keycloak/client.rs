@@ -1,6 +1,7 @@
 //! Requests to Keycloak's administration interface: tokens and pages. Knows nothing of what is in a realm.
 
 use std::sync::PoisonError;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -34,6 +35,7 @@ pub struct Admin {
     base: Url,
     credentials: std::sync::Mutex<Credentials>,
     token: Mutex<Option<Token>>,
+    requests: AtomicUsize,
 }
 
 /// As whom Keycloak is asked.
@@ -126,6 +128,7 @@ impl Admin {
             base,
             credentials: std::sync::Mutex::new(credentials),
             token: Mutex::new(None),
+            requests: AtomicUsize::new(0),
         })
     }
 
@@ -156,6 +159,11 @@ impl Admin {
             request: "POST token".to_owned(),
             missing: "claims",
         })
+    }
+
+    /// How many requests were sent to the administration interface so far.
+    pub fn requests(&self) -> usize {
+        self.requests.load(Ordering::Relaxed)
     }
 
     /// The id of the account, by which the record of changes names it; `None` where that can't be found out. Tokens of
@@ -350,6 +358,7 @@ impl Admin {
         body: Option<&Value>,
     ) -> Result<Answer, KeycloakError> {
         let token = self.token().await?;
+        self.requests.fetch_add(1, Ordering::Relaxed);
         let mut request = self
             .http
             .request(method.clone(), url.clone())

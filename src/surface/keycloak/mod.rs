@@ -114,6 +114,7 @@ pub async fn look(
     wanted: &Wanted<'_>,
     prune: Prune,
 ) -> Result<(ObservedRealm, Plan<KeycloakOperation>), KeycloakError> {
+    let before = admin.requests();
     let observed = observe(admin, wanted.realm).await?;
     let mut plan = plan(wanted, &observed, prune).map_err(|conflicts| KeycloakError::Conflicts {
         realm: wanted.realm.name.clone(),
@@ -125,7 +126,13 @@ pub async fn look(
         plan.steps.retain(|step| is_of_one(&step.operation));
     }
     let objects = observed.objects.len();
-    tracing::info!(realm = wanted.realm.name, objects, "compared with Keycloak");
+    let requests = admin.requests() - before;
+    tracing::info!(
+        realm = wanted.realm.name,
+        objects,
+        requests,
+        "compared with Keycloak"
+    );
     plan.log();
     Ok((observed, plan))
 }
