@@ -61,7 +61,7 @@ fn newest<'events>(events: &'events [Value], path: &str) -> Option<&'events Valu
 /// The name of an administrator: most are of the realm `master`, some of the realm itself. Who may not see the accounts of
 /// `master` tells the id.
 async fn name(admin: &Admin, realm: &str, id: &str) -> Result<Option<String>, KeycloakError> {
-    if admin.claims().await.is_ok_and(|claims| claims["sub"] == id) {
+    if admin.own_id().await?.is_some_and(|own| own == id) {
         return Ok(Some(admin.user()));
     }
     let mut unseen = None;
