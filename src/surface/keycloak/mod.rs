@@ -115,7 +115,7 @@ pub async fn look(
     prune: Prune,
 ) -> Result<(ObservedRealm, Plan<KeycloakOperation>), KeycloakError> {
     let before = admin.requests();
-    let observed = observe(admin, wanted.realm).await?;
+    let observed = Box::pin(observe(admin, wanted.realm)).await?;
     let mut plan = plan(wanted, &observed, prune).map_err(|conflicts| KeycloakError::Conflicts {
         realm: wanted.realm.name.clone(),
         conflicts,

@@ -107,14 +107,24 @@ pub async fn observe(admin: &Admin, realm: &identity::Realm) -> Result<ObservedR
     };
     seen.objects.insert(Object::Realm, found);
     let looking = Looking { admin, realm };
-    looking.user_profile(&mut seen).await?;
-    looking.client_policies(&mut seen).await?;
-    looking.required_actions(&mut seen).await?;
-    looking.scopes(&mut seen).await?;
-    looking.providers(&mut seen).await?;
-    looking.clients(&mut seen).await?;
-    looking.groups(&mut seen).await?;
-    looking.users(&mut seen).await?;
+    let parts = tokio::try_join!(
+        looking.user_profile(),
+        looking.client_policies(),
+        looking.required_actions(),
+        looking.scopes(),
+        looking.providers(),
+        looking.clients(),
+        looking.groups(),
+        looking.users(),
+    )?;
+    let (profile, policies, actions, scopes, providers, clients, groups, users) = parts;
+    // Members of groups are known by less than people who are declared, so these come last.
+    for part in [
+        profile, policies, actions, scopes, providers, clients, groups, users,
+    ] {
+        seen.objects.extend(part.objects);
+        seen.relations.extend(part.relations);
+    }
     Ok(seen)
 }
 
@@ -124,16 +134,18 @@ struct Looking<'parts> {
 }
 
 impl Looking<'_> {
-    async fn user_profile(&self, seen: &mut ObservedRealm) -> Result<(), KeycloakError> {
+    async fn user_profile(&self) -> Result<ObservedRealm, KeycloakError> {
+        let mut seen = ObservedRealm::absent(&self.realm.name);
         let profile = self
             .admin
             .get(&[&self.realm.name, "users", "profile"], &[])
             .await?;
         seen.objects.insert(Object::UserProfile, keyed_profile(profile));
-        Ok(())
+        Ok(seen)
     }
 
-    async fn client_policies(&self, seen: &mut ObservedRealm) -> Result<(), KeycloakError> {
+    async fn client_policies(&self) -> Result<ObservedRealm, KeycloakError> {
+        let mut seen = ObservedRealm::absent(&self.realm.name);
         let realm = self.realm.name.as_str();
         let profiles = self
             .admin
@@ -145,19 +157,21 @@ impl Looking<'_> {
             .await?;
         let policies = keyed_policies(profiles, policies);
         seen.objects.insert(Object::ClientPolicies, policies);
-        Ok(())
+        Ok(seen)
     }
 
-    async fn required_actions(&self, seen: &mut ObservedRealm) -> Result<(), KeycloakError> {
+    async fn required_actions(&self) -> Result<ObservedRealm, KeycloakError> {
+        let mut seen = ObservedRealm::absent(&self.realm.name);
         let path = [&self.realm.name, "authentication", "required-actions"];
         for action in rows(self.admin.get(&path, &[]).await?) {
             seen.objects
                 .insert(Object::RequiredAction(text(&action, "alias")), action);
         }
-        Ok(())
+        Ok(seen)
     }
 
-    async fn scopes(&self, seen: &mut ObservedRealm) -> Result<(), KeycloakError> {
+    async fn scopes(&self) -> Result<ObservedRealm, KeycloakError> {
+        let mut seen = ObservedRealm::absent(&self.realm.name);
         let path = [&self.realm.name, "client-scopes"];
         for mut scope in rows(self.admin.get(&path, &[]).await?) {
             let name = text(&scope, "name");
@@ -170,10 +184,11 @@ impl Looking<'_> {
             }
             seen.objects.insert(Object::Scope(name), scope);
         }
-        Ok(())
+        Ok(seen)
     }
 
-    async fn providers(&self, seen: &mut ObservedRealm) -> Result<(), KeycloakError> {
+    async fn providers(&self) -> Result<ObservedRealm, KeycloakError> {
+        let mut seen = ObservedRealm::absent(&self.realm.name);
         let path = [&self.realm.name, "identity-provider", "instances"];
         let full = [("briefRepresentation", "false")];
         for mut provider in self.admin.pages(&path, &full).await? {
@@ -187,9 +202,9 @@ impl Looking<'_> {
         }
         let own = self.realm.github.alias.as_str();
         if seen.has(&Object::Provider(own.to_owned())) {
-            self.provider_mappers(own, seen).await?;
+            self.provider_mappers(own, &mut seen).await?;
         }
-        Ok(())
+        Ok(seen)
     }
 
     async fn provider_mappers(&self, alias: &str, seen: &mut ObservedRealm) -> Result<(), KeycloakError> {
@@ -230,7 +245,8 @@ impl Looking<'_> {
         Ok(own.is_some_and(|own| own != who))
     }
 
-    async fn clients(&self, seen: &mut ObservedRealm) -> Result<(), KeycloakError> {
+    async fn clients(&self) -> Result<ObservedRealm, KeycloakError> {
+        let mut seen = ObservedRealm::absent(&self.realm.name);
         let mut with_roles = Vec::new();
         for mut client in self.admin.pages(&[&self.realm.name, "clients"], &[]).await? {
             let id = text(&client, "clientId");
@@ -253,7 +269,8 @@ impl Looking<'_> {
             }
             seen.objects.insert(key, client);
         }
-        self.roles(with_roles, seen).await
+        self.roles(with_roles, &mut seen).await?;
+        Ok(seen)
     }
 
     async fn roles(
@@ -285,7 +302,8 @@ impl Looking<'_> {
         Ok(())
     }
 
-    async fn groups(&self, seen: &mut ObservedRealm) -> Result<(), KeycloakError> {
+    async fn groups(&self) -> Result<ObservedRealm, KeycloakError> {
+        let mut seen = ObservedRealm::absent(&self.realm.name);
         let path = [&self.realm.name, "groups"];
         let mut with_members = Vec::new();
         for group in self
@@ -325,10 +343,11 @@ impl Looking<'_> {
                     .or_insert(user);
             }
         }
-        Ok(())
+        Ok(seen)
     }
 
-    async fn users(&self, seen: &mut ObservedRealm) -> Result<(), KeycloakError> {
+    async fn users(&self) -> Result<ObservedRealm, KeycloakError> {
+        let mut seen = ObservedRealm::absent(&self.realm.name);
         let accounts: Vec<Vec<Account>> = stream::iter(&self.realm.members)
             .map(|member| self.accounts(member))
             .buffered(CONCURRENCY)
@@ -343,7 +362,7 @@ impl Looking<'_> {
             }
             seen.objects.insert(Object::User(user), account.user);
         }
-        Ok(())
+        Ok(seen)
     }
 
     /// The account that is linked to the member, and the one that has the member's name if it is another one.
