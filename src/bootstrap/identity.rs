@@ -8,11 +8,12 @@ use super::cluster::Workload;
 use super::preflight::Systems;
 use super::rotation::in_words;
 use super::{Bootstrap, BootstrapError, Pruning, Scope, Stage, StageError, Surface, drift, preflight};
-use crate::config::{Admin, Delivery};
+use crate::config::{Admin, Delivery, sealed_annotation};
 use crate::desired::identity::ClientKind;
 use crate::kubernetes::{Ensure, Look, ObjectReference, Watched};
 use crate::plan::Plan;
 use crate::report::{Reporter, Task};
+use crate::surface::git::Content;
 use crate::surface::keycloak::account::{self, AccountOperation, ServiceAccount};
 use crate::surface::keycloak::backup::{self, RealmBackup};
 use crate::surface::keycloak::{
@@ -278,8 +279,7 @@ pub(super) async fn carry_secrets(
         wait_for_namespace(bootstrap, workload, namespace, &task).await?;
         let credentials = credentials(bootstrap, systems, &client.client_id).await?;
         if *delivery == Delivery::Git {
-            let reference = ObjectReference::new("v1", "Secret", secret).in_namespace(namespace);
-            compare_sealed(bootstrap, workload, (&reference, &credentials), &task).await?;
+            compare_sealed(bootstrap, (secret, &credentials), &task);
             continue;
         }
         let ensured = apply_client_secret(&workload.cluster, namespace, secret, &credentials).await?;
@@ -294,27 +294,30 @@ pub(super) async fn carry_secrets(
     Ok(changed)
 }
 
-/// Tells where the Secret that Flux brought is not that of the client: only somebody who commits can mend that.
-async fn compare_sealed(
+/// Tells where the Secret that Flux is to bring is not that of the client: only somebody who commits can mend that.
+fn compare_sealed(
     bootstrap: &Bootstrap<'_>,
-    workload: &Workload,
-    (reference, credentials): (&ObjectReference, &ClientCredentials),
+    (secret, credentials): (&str, &ClientCredentials),
     task: &Task<'_>,
-) -> Result<(), StageError> {
-    let delivered = workload.cluster.read(reference).await?;
-    let hash = delivered
-        .as_ref()
-        .and_then(|secret| secret.metadata.annotations.as_ref()?.get(SECRET_HASH));
-    let state = match (&delivered, hash) {
-        (None, _) => "is not there",
-        (_, Some(hash)) if *hash == credentials.fingerprint().to_string() => return Ok(()),
-        (Some(_), _) => "is not of the present secret of its client",
-    };
-    task.warn(format!(
-        "{reference}, which Flux is to bring, {state}: `lotse identity seal {} {}` writes it, and you commit it",
-        bootstrap.environment.name, credentials.client_id
-    ));
-    Ok(())
+) {
+    let hash = credentials.fingerprint().to_string();
+    let mut files = bootstrap.files.values();
+    let is_there = files.any(|file| {
+        let Content::File { bytes, .. } = &file.content else {
+            return false;
+        };
+        let text = std::str::from_utf8(bytes).ok();
+        text.and_then(|text| sealed_annotation(text, SECRET_HASH))
+            .as_deref()
+            == Some(hash.as_str())
+    });
+    if !is_there {
+        task.warn(format!(
+            "the present secret of client {} is not in Git, so that Flux can't bring Secret {secret}: \
+             `lotse identity seal {} {}` writes it, and you commit it",
+            credentials.client_id, bootstrap.environment.name, credentials.client_id
+        ));
+    }
 }
 
 /// What an application needs to know of its client.

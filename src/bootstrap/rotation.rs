@@ -40,13 +40,21 @@ pub async fn rotate(
 ) -> Result<Vec<Rotated>, BootstrapError> {
     let systems = preflight::connect(bootstrap, reporter).await.map_err(failed)?;
     let workload = cluster::connect(bootstrap, &systems).await.map_err(failed)?;
+    // Two at once would each take the other's new secret for the one to keep.
+    let turn = cluster::take_turn(bootstrap, &systems, reporter).await;
+    let turn = turn.map_err(failed)?;
     let task = Task::start(reporter, "logins", "secrets of clients");
     let rotating = Rotating {
         bootstrap,
         systems: &systems,
         workload: &workload,
     };
-    let rotated = rotating.all(clients, at_once).await.map_err(failed)?;
+    let rotated = tokio::select! {
+        rotated = Box::pin(rotating.all(clients, at_once)) => rotated,
+        () = turn.lost() => Err(StageError::TurnLost),
+    };
+    turn.give_back().await;
+    let rotated = rotated.map_err(failed)?;
     task.finish(match rotated.len() {
         1 => "1 client has another secret".to_owned(),
         many => format!("{many} clients have other secrets"),

@@ -94,7 +94,7 @@ fn tell<'reporter>(
         _ => "another process".to_owned(),
     };
     task.warn(format!(
-        "{holder} is bringing {environment} up already; this one goes on when that has ended"
+        "{holder} is changing {environment} already; this one goes on when that has ended"
     ));
     task
 }

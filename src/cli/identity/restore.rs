@@ -4,6 +4,7 @@ use camino::Utf8PathBuf;
 use clap::Args;
 
 use super::super::environment::{Choices, check_realm, check_settings, find_lab, with_bootstrap};
+use super::super::turn::Turn;
 use super::super::workspace::{Workspace, plural};
 use super::super::{CommandError, Exit, Kind, Settings, error, ui};
 use crate::bootstrap;
@@ -46,6 +47,7 @@ pub(super) async fn run(arguments: &RestoreArguments, settings: &Settings) -> Re
         return Err(CommandError::new(Kind::Usage, "nothing was changed"));
     }
     let reporter = ui::reporter(settings.quiet);
+    let _turn = Turn::take(&arguments.environment, settings, reporter.as_ref()).await?;
     let restored = with_bootstrap(
         (&workspace, settings),
         &loaded.declarations,

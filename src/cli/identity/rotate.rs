@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::super::environment::{Choices, check_realm, check_settings, find_lab, with_bootstrap};
 use super::super::secrets::Sealing;
+use super::super::turn::Turn;
 use super::super::workspace::Workspace;
 use super::super::{CommandError, Exit, Kind, Settings, error, ui};
 use super::clients::{chosen, declared};
@@ -46,6 +47,7 @@ pub(super) async fn run(arguments: &RotateArguments, settings: &Settings) -> Res
     let declarations = &loaded.declarations;
     let lab = find_lab(&declarations.environment, settings).await?;
     let reporter = ui::reporter(settings.quiet);
+    let _turn = Turn::take(&arguments.environment, settings, reporter.as_ref()).await?;
     let rotated = with_bootstrap(
         (&workspace, settings),
         declarations,
