@@ -202,5 +202,7 @@ pub(crate) fn a_client_secret_is_kept_in_git_by_choice(lab: &Lab) {
     checkout
         .lotse(lab, &["apply", "lab", "--prune", "--yes"])
         .success();
+    let key = ["delete", "secret", "lab-age", "-n", "prod"];
+    lab.moin.run(&key).success();
     settled(lab);
 }
