@@ -286,7 +286,7 @@ fn print(pairs: &[(Duration, usize, Duration)]) {
     let text = format!(
         "{ROUNDS} rounds; each figure is a median\n\n| what | lotse | requests | export of the realm | ratio |\n|---|---|---|---|---|\n\
          | {CLIENTS} clients, {GROUPS} groups, {USERS} users, {DECLARED} of each declared: nothing to do | {ours:.2} s | {requests} | \
-         {theirs:.1} s | {ratio:.0}× |\n"
+         {theirs:.1} s | {ratio:.1}× |\n"
     );
     std::io::stdout()
         .write_all(text.as_bytes())
