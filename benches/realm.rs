@@ -242,7 +242,7 @@ async fn measure(server: &Server) {
         realm: &realm,
         owner: &owner,
         provider_secret: &fingerprint,
-        clients: None,
+        part: None,
     };
     converge(admin, &wanted, &secret, Prune::Keep)
         .await

@@ -6,6 +6,14 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+/// Whether a character shows as nothing and changes how others are shown: control characters, and those that turn the
+/// direction of writing (Unicode Standard Annex 9, "Explicit Directional Embedding, Override, Isolate and Mark Characters").
+#[must_use]
+pub fn is_hidden(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
 /// Why a text is not a name of the wanted kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {

@@ -57,7 +57,7 @@ pub struct Change {
     pub action: Action,
     /// The object in its surface's words (`Namespace/monitoring`, `*.prod.lab.test. A`, `client kubectl`).
     pub object: String,
-    /// What differs; empty for creations and deletions.
+    /// What differs; empty for deletions, and for most creations.
     pub fields: Vec<FieldChange>,
     /// What keeps it from being made: fields that others look after.
     pub conflicts: Vec<FieldConflict>,

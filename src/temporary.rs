@@ -43,15 +43,28 @@ pub fn file_in(folder: &Utf8Path, ending: &str, mode: u32) -> io::Result<NamedTe
 /// Where it fails, the file is as it was.
 ///
 /// # Errors
-/// When the folder is not there, or there is no room in it.
+/// When the folder is not there, or there is no room in it, or the path is that of a device or a pipe, which would be lost.
 pub fn replace(path: &Utf8Path, content: impl AsRef<[u8]>, mode: u32) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_str().is_empty());
     let write = || {
+        refuse_device(path)?;
         let mut file = file_in(folder.unwrap_or_else(|| Utf8Path::new(".")), "", mode)?;
         file.write_all(content.as_ref())?;
         file.persist(path).map(drop).map_err(|error| error.error)
     };
     write().map_err(|error| unwritten(path, &error))
+}
+
+/// # Errors
+/// When `path` is that of a device, a pipe or a folder, which a file would take the place of.
+pub fn refuse_device(path: &Utf8Path) -> io::Result<()> {
+    if fs_err::metadata(path).is_ok_and(|there| !there.is_file()) {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is there and no plain file",
+        ));
+    }
+    Ok(())
 }
 
 /// The same error about `path`, since nobody knows the name of what was written in its place.
@@ -107,6 +120,28 @@ mod tests {
             "{told}"
         );
         assert!(!told.contains(PREFIX), "{told}");
+    }
+
+    #[test]
+    fn test_a_pipe_or_a_device_is_never_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = Utf8Path::from_path(folder.path()).unwrap();
+        let pipe = path.join("pipe");
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            pipe.as_std_path(),
+            rustix::fs::FileType::Fifo,
+            0o600.into(),
+            0,
+        )
+        .unwrap();
+        let link = path.join("link");
+        std::os::unix::fs::symlink(&pipe, &link).unwrap();
+        for there in [&pipe, &link, &path.to_owned()] {
+            let error = replace(there, "text", PRIVATE).unwrap_err();
+            assert!(error.to_string().contains("no plain file"), "{error}");
+        }
+        assert!(!pipe.metadata().unwrap().is_file() && link.is_symlink());
     }
 
     #[test]

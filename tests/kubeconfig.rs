@@ -87,7 +87,7 @@ fn test_who_gets_in_has_to_be_a_name() {
     let told = told(&Repository::new().run(&GLASS));
     assert_eq!(
         told,
-        "error: a name has letters, digits and `@._+-`, at most 46 of them\n\
+        "error: a name has letters, digits and `@._+-`, at most 39 of them\n\
          help: Git's user.email is `somebody with spaces`; say who gets in: `--as NAME`\n"
     );
 }

@@ -88,10 +88,8 @@ proptest! {
         declarations.apps[0].access = grants;
         let desired = desired(&declarations);
         let groups: BTreeSet<String> = desired.realm.groups.iter().map(|group| group.name.clone()).collect();
-        let members: BTreeSet<String> =
-            desired.realm.members.iter().map(|member| member.login.to_lowercase()).collect();
         prop_assert!(subjects(&desired, "Group").is_subset(&groups));
-        prop_assert!(subjects(&desired, "User").is_subset(&members));
+        prop_assert!(subjects(&desired, "User").is_empty(), "anybody can have the name of somebody");
         for member in &desired.realm.members {
             prop_assert!(member.groups.iter().all(|group| groups.contains(group)));
         }

@@ -76,12 +76,24 @@ pub struct BootstrapError {
     pub stage: Stage,
     /// What was done by then, in order.
     pub done: Vec<Stage>,
+    /// How many things these had changed.
+    pub changes: usize,
     /// Why.
     #[source]
     pub source: Box<StageError>,
 }
 
 impl BootstrapError {
+    /// A failure at `stage` of something that has no stages before it.
+    pub(super) fn at_once(stage: Stage, source: StageError) -> Self {
+        Self {
+            stage,
+            done: Vec::new(),
+            changes: 0,
+            source: Box::new(source),
+        }
+    }
+
     /// The stages that were not reached, in order.
     #[must_use]
     pub fn not_done(&self) -> Vec<Stage> {
@@ -298,6 +310,7 @@ mod tests {
     fn test_what_was_not_reached_is_named() {
         let error = BootstrapError {
             stage: Stage::Git,
+            changes: 0,
             done: vec![Stage::Preflight, Stage::Stack, Stage::Cluster, Stage::Logins],
             source: Box::new(StageError::Access { wrong: Vec::new() }),
         };

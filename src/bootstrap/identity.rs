@@ -11,16 +11,16 @@ use super::{Bootstrap, BootstrapError, Pruning, Scope, Stage, StageError, Surfac
 use crate::config::{Admin, Delivery, sealed_annotation};
 use crate::desired::identity::ClientKind;
 use crate::kubernetes::{Ensure, Look, ObjectReference, Watched};
-use crate::plan::Plan;
+use crate::plan::{Change, Plan};
 use crate::report::{Reporter, Task};
 use crate::surface::git::Content;
 use crate::surface::keycloak::account::{self, AccountOperation, ServiceAccount};
 use crate::surface::keycloak::backup::{self, RealmBackup};
 use crate::surface::keycloak::{
-    self, Credentials, Fingerprint, KeycloakError, KeycloakOperation, Object, ObservedRealm, Prune, Wanted,
-    rotation,
+    self, Credentials, Fingerprint, KeycloakError, KeycloakOperation, Object, ObservedRealm, Part, Prune,
+    Wanted, rotation,
 };
-use crate::surface::workload::{ClientCredentials, SECRET_HASH, apply_client_secret};
+use crate::surface::workload::{ClientCredentials, LoginSecret, SECRET_HASH, is_of_flux};
 use crate::temporary;
 
 /// What the provider's secret is recognised by without being read.
@@ -37,17 +37,17 @@ pub(super) fn fingerprint(bootstrap: &Bootstrap<'_>) -> Fingerprint {
 pub(super) fn wanted<'bootstrap>(
     bootstrap: &'bootstrap Bootstrap<'_>,
     fingerprint: &'bootstrap Fingerprint,
-    clients: Option<&'bootstrap BTreeSet<String>>,
+    part: Option<&'bootstrap Part>,
 ) -> Wanted<'bootstrap> {
     Wanted {
         realm: &bootstrap.desired.realm,
         owner: &bootstrap.environment.name,
         provider_secret: fingerprint,
-        clients,
+        part,
     }
 }
 
-/// Makes the realm what is declared, or the clients of the applications in `scope`. Gives how many things changed.
+/// Makes the realm what is declared, or what of it belongs to the applications in `scope`. Gives how many things changed.
 pub(super) async fn set_up(
     bootstrap: &Bootstrap<'_>,
     systems: &Systems,
@@ -58,19 +58,21 @@ pub(super) async fn set_up(
     let realm = &bootstrap.desired.realm;
     let secret = &bootstrap.environment.identity.github.client_secret;
     let fingerprint = fingerprint(bootstrap);
-    let clients = scope.clients(bootstrap);
-    let wanted = wanted(bootstrap, &fingerprint, clients.as_ref());
+    let part = scope.part(bootstrap);
+    let wanted = wanted(bootstrap, &fingerprint, part.as_ref());
     let (observed, mut plan) = keycloak::look(&systems.keycloak, &wanted, bootstrap.prune()).await?;
-    for stranger in keycloak::strangers(&wanted, &observed) {
-        task.warn(format!(
-            "{stranger} was put there by hand and has the rights of the group: add them to people.yaml, or take them \
-             out of the group in Keycloak"
-        ));
+    for loophole in keycloak::loopholes(&wanted, &observed) {
+        task.warn(loophole);
     }
-    if drift::is_published(bootstrap, systems, "identity.yaml") {
+    let strangers = strangers(systems, &wanted, &observed).await?;
+    if bootstrap.prune() == Prune::Keep {
+        for change in strangers.changes() {
+            task.warn(of_stranger(bootstrap, change));
+        }
+    }
+    let is_published = drift::is_published(bootstrap, systems, "identity.yaml");
+    if is_published {
         keycloak::attribute(&systems.keycloak, &observed, &mut plan).await?;
-        let mended = plan.steps.iter().filter(|step| !is_of_provider(&step.operation));
-        drift::tell(&task, mended.map(|step| &step.change));
     }
     for (client, end) in rotation::expiring(&wanted, &observed, Timestamp::now()) {
         task.warn(format!(
@@ -79,7 +81,7 @@ pub(super) async fn set_up(
             bootstrap.environment.name
         ));
     }
-    back_up(bootstrap, &observed, (&plan, &task))?;
+    let removed = back_up(bootstrap, &observed, (&plan, &strangers))?;
     keycloak::carry_out(
         &systems.keycloak,
         &wanted,
@@ -88,12 +90,24 @@ pub(super) async fn set_up(
         (&observed, &plan),
     )
     .await?;
-    let established = match &clients {
+    if is_published {
+        let is_evicted =
+            |operation: &KeycloakOperation| strangers.steps.iter().any(|step| step.operation == *operation);
+        let mended = plan
+            .steps
+            .iter()
+            .filter(|step| is_put_back(&step.operation) && !is_evicted(&step.operation));
+        drift::tell(&task, mended.map(|step| &step.change));
+    }
+    if let Some(removed) = removed {
+        task.note(removed);
+    }
+    let established = match &part {
         None => establish(bootstrap, systems, &task).await?,
         Some(_) => 0,
     };
-    let parts = match &clients {
-        Some(clients) => format!("{} of {} clients", clients.len(), realm.clients.len()),
+    let parts = match &part {
+        Some(part) => format!("{} of {} clients", part.clients.len(), realm.clients.len()),
         None => format!(
             "{} groups, {} members, {} clients",
             realm.groups.len(),
@@ -170,23 +184,47 @@ async fn establish(
     Ok(changes)
 }
 
-/// Keeps what the plan deletes, and refuses one that deletes more than is allowed.
+/// Members of our groups whom somebody put there by hand, and who did it as far as Keycloak's record goes.
+pub(super) async fn strangers(
+    systems: &Systems,
+    wanted: &Wanted<'_>,
+    observed: &ObservedRealm,
+) -> Result<Plan<KeycloakOperation>, KeycloakError> {
+    let mut strangers = keycloak::strangers(wanted, observed);
+    keycloak::attribute(&systems.keycloak, observed, &mut strangers).await?;
+    Ok(strangers)
+}
+
+/// `member eve of group scs:web was put there by hand (admin, 2026-11-27 12:40 UTC) and has the rights of the group: …`
+pub(super) fn of_stranger(bootstrap: &Bootstrap<'_>, stranger: &Change) -> String {
+    let by = stranger.by.as_ref().map(|by| format!(" ({by})"));
+    format!(
+        "{} was put there by hand{} and has the rights of the group: `lotse apply {} --prune` takes them out; who is to stay \
+         is to be declared",
+        stranger.object,
+        by.unwrap_or_default(),
+        bootstrap.environment.name
+    )
+}
+
+/// Keeps what the plan deletes, and refuses one that deletes more than is allowed. Gives what is to be said when it is done.
 fn back_up(
     bootstrap: &Bootstrap<'_>,
     observed: &ObservedRealm,
-    (plan, task): (&Plan<KeycloakOperation>, &Task<'_>),
-) -> Result<(), StageError> {
-    let deleted = backup::deletions(plan).count();
-    let Some(Pruning { limit, backup: path }) = bootstrap.pruning.as_ref().filter(|_| deleted > 0) else {
-        return Ok(());
+    (plan, strangers): (&Plan<KeycloakOperation>, &Plan<KeycloakOperation>),
+) -> Result<Option<String>, StageError> {
+    let deleted = backup::deletions(plan).map(ToString::to_string);
+    let evicted = backup::evicted(plan, strangers).map(ToString::to_string);
+    let deleted: Vec<String> = deleted.chain(evicted).collect();
+    let Some(Pruning { limit, backup: path }) = bootstrap.pruning.as_ref().filter(|_| !deleted.is_empty())
+    else {
+        return Ok(None);
     };
-    if deleted > *limit {
-        return Err(StageError::TooManyDeletions {
-            deleted: backup::deletions(plan).map(ToString::to_string).collect(),
-            limit: *limit,
-        });
+    if deleted.len() > *limit {
+        let limit = *limit;
+        return Err(StageError::TooManyDeletions { deleted, limit });
     }
-    let kept = RealmBackup::of(observed, plan);
+    let kept = RealmBackup::of(observed, plan, strangers);
     let unkept = |source| StageError::Backup {
         path: path.to_string(),
         source,
@@ -194,60 +232,92 @@ fn back_up(
     let text = serde_json::to_string_pretty(&kept).map_err(|error| unkept(error.into()))?;
     fs_err::create_dir_all(path.parent().unwrap_or(path)).map_err(unkept)?;
     temporary::replace(path, text + "\n", temporary::PRIVATE).map_err(unkept)?;
-    let names: Vec<String> = kept.names().collect();
-    task.note(format!(
-        "no longer declared and deleted: {}; kept in {path}",
-        names.join(", ")
-    ));
-    Ok(())
+    Ok(Some(format!(
+        "not declared, and removed: {}; kept in {path}",
+        deleted.join(", ")
+    )))
 }
 
-/// Brings back what `kept` has and the realm has not. Gives what was brought back.
+/// What brings back what a backup has and the realm has not.
+pub struct Restoration {
+    systems: Systems,
+    observed: ObservedRealm,
+    plan: Plan<KeycloakOperation>,
+}
+
+/// Finds out what of `kept` the realm has not.
 ///
 /// # Errors
-/// When Keycloak does not do it, or the backup is of another realm.
-pub async fn restore(
+/// When Keycloak does not answer, or the backup is of another realm.
+pub async fn restoration(
     bootstrap: &Bootstrap<'_>,
     kept: &RealmBackup,
     reporter: &dyn Reporter,
-) -> Result<Vec<String>, BootstrapError> {
-    let failed = |source: StageError| BootstrapError {
-        stage: Stage::Logins,
-        done: Vec::new(),
-        source: Box::new(source),
-    };
+) -> Result<Restoration, BootstrapError> {
     let realm = &bootstrap.desired.realm.name;
     if kept.realm != *realm {
-        return Err(failed(StageError::OtherRealm {
+        return Err(unrestored(StageError::OtherRealm {
             kept: kept.realm.clone(),
             realm: realm.clone(),
         }));
     }
-    let systems = preflight::connect(bootstrap, reporter).await.map_err(failed)?;
-    let task = Task::start(reporter, "logins", "the realm");
+    let scope = Scope {
+        surfaces: BTreeSet::from([Surface::Keycloak]),
+        ..Scope::default()
+    };
+    let systems = preflight::connect(bootstrap, &scope, reporter).await;
+    let systems = systems.map_err(unrestored)?;
     let fingerprint = fingerprint(bootstrap);
     let wanted = wanted(bootstrap, &fingerprint, None);
-    let restored = async {
-        let (observed, _) = keycloak::look(&systems.keycloak, &wanted, Prune::Keep).await?;
-        let plan = kept.restoration(&observed);
-        let secret = &bootstrap.environment.identity.github.client_secret;
-        keycloak::apply(&systems.keycloak, &observed, &plan, secret).await?;
-        Ok::<_, KeycloakError>(plan)
-    };
-    let plan = restored.await.map_err(|error| failed(error.into()))?;
-    task.finish(format!("realm {realm}: {} brought back", plan.steps.len()));
-    Ok(plan.changes().map(|change| change.object.clone()).collect())
+    let looked = keycloak::look(&systems.keycloak, &wanted, Prune::Keep).await;
+    let (observed, _) = looked.map_err(|error| unrestored(error.into()))?;
+    let plan = kept.restoration(&observed);
+    Ok(Restoration {
+        systems,
+        observed,
+        plan,
+    })
 }
 
-/// The identity provider has settings that are known only at run time, so the published tree does not say whether they
-/// were changed by others.
-const fn is_of_provider(operation: &KeycloakOperation) -> bool {
-    matches!(
+impl Restoration {
+    /// What comes back.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.plan.changes().map(|change| change.object.as_str())
+    }
+
+    /// Brings it back.
+    ///
+    /// # Errors
+    /// When Keycloak does not do it. The same again goes on.
+    pub async fn carry_out(
+        &self,
+        bootstrap: &Bootstrap<'_>,
+        reporter: &dyn Reporter,
+    ) -> Result<(), BootstrapError> {
+        let task = Task::start(reporter, "logins", "the realm");
+        let secret = &bootstrap.environment.identity.github.client_secret;
+        let applied = keycloak::apply(&self.systems.keycloak, &self.observed, &self.plan, secret).await;
+        applied.map_err(|error| unrestored(error.into()))?;
+        let (realm, count) = (&bootstrap.desired.realm.name, self.plan.steps.len());
+        task.finish(format!("realm {realm}: {count} brought back"));
+        Ok(())
+    }
+}
+
+fn unrestored(source: StageError) -> BootstrapError {
+    BootstrapError::at_once(Stage::Logins, source)
+}
+
+/// Whether a step puts something back that was as published. The identity provider has settings that are known only at
+/// run time, so the published tree does not say whether they were changed by others; what is pruned is told on its own.
+const fn is_put_back(operation: &KeycloakOperation) -> bool {
+    !matches!(
         operation,
-        KeycloakOperation::Update {
-            object: Object::Provider(_),
-            ..
-        }
+        KeycloakOperation::Delete { .. }
+            | KeycloakOperation::Update {
+                object: Object::Provider(_),
+                ..
+            }
     )
 }
 
@@ -279,10 +349,21 @@ pub(super) async fn carry_secrets(
         wait_for_namespace(bootstrap, workload, namespace, &task).await?;
         let credentials = credentials(bootstrap, systems, &client.client_id).await?;
         if *delivery == Delivery::Git {
-            compare_sealed(bootstrap, (secret, &credentials), &task);
+            if let Some(warning) = compare_sealed(bootstrap, secret, &credentials) {
+                task.warn(warning);
+            }
             continue;
         }
-        let ensured = apply_client_secret(&workload.cluster, namespace, secret, &credentials).await?;
+        let login = login_secret(bootstrap, namespace, secret);
+        wait_for_flux(bootstrap, workload, &login, &task).await?;
+        let ensured = login.apply(&workload.cluster, &credentials).await?;
+        if ensured == Ensure::Updated {
+            let client = client.client_id.as_str();
+            let giver = keycloak::secret_giver(&systems.keycloak, &realm.name, client).await?;
+            if let Some(giver) = giver {
+                task.warn(of_giver(bootstrap, client, &giver));
+            }
+        }
         changed += usize::from(ensured != Ensure::NotNeeded);
         carried.push(format!("{namespace}/{secret}"));
     }
@@ -294,12 +375,34 @@ pub(super) async fn carry_secrets(
     Ok(changed)
 }
 
-/// Tells where the Secret that Flux is to bring is not that of the client: only somebody who commits can mend that.
-fn compare_sealed(
+/// The Secret `secret` of a login in the namespace `namespace`.
+pub(super) const fn login_secret<'declared>(
+    bootstrap: &'declared Bootstrap<'_>,
+    namespace: &'declared str,
+    secret: &'declared str,
+) -> LoginSecret<'declared> {
+    LoginSecret {
+        environment: &bootstrap.environment.name,
+        namespace,
+        name: secret,
+    }
+}
+
+/// `client grafana has the secret that admin, 2026-11-27 12:40 UTC, gave it: …`
+fn of_giver(bootstrap: &Bootstrap<'_>, client: &str, giver: &str) -> String {
+    format!(
+        "client {client} has another secret than before, last changed in Keycloak by {giver}: it was carried to the \
+         application; where nobody else is to know it, `lotse identity rotate {} {client} --at-once` gives it a new one",
+        bootstrap.environment.name
+    )
+}
+
+/// Says where the Secret that Flux is to bring is not that of the client: only somebody who commits can mend that.
+pub(super) fn compare_sealed(
     bootstrap: &Bootstrap<'_>,
-    (secret, credentials): (&str, &ClientCredentials),
-    task: &Task<'_>,
-) {
+    secret: &str,
+    credentials: &ClientCredentials,
+) -> Option<String> {
     let hash = credentials.fingerprint().to_string();
     let mut files = bootstrap.files.values();
     let is_there = files.any(|file| {
@@ -311,13 +414,14 @@ fn compare_sealed(
             .as_deref()
             == Some(hash.as_str())
     });
-    if !is_there {
-        task.warn(format!(
-            "the present secret of client {} is not in Git, so that Flux can't bring Secret {secret}: \
-             `lotse identity seal {} {}` writes it, and you commit it",
-            credentials.client_id, bootstrap.environment.name, credentials.client_id
-        ));
-    }
+    (!is_there).then(|| {
+        let client = &credentials.client_id;
+        format!(
+            "the present secret of client {client} is not in Git, so that Flux can't bring Secret {secret}: \
+             `lotse identity seal {} {client}` writes it, and you commit it",
+            bootstrap.environment.name
+        )
+    })
 }
 
 /// What an application needs to know of its client.
@@ -332,6 +436,27 @@ pub(super) async fn credentials(
         client_id: client_id.to_owned(),
         client_secret: keycloak::client_secret(&systems.keycloak, realm, client_id).await?,
     })
+}
+
+/// What Git had before goes with its file: Flux would remove what is written over it until then.
+async fn wait_for_flux(
+    bootstrap: &Bootstrap<'_>,
+    workload: &Workload,
+    login: &LoginSecret<'_>,
+    task: &Task<'_>,
+) -> Result<(), StageError> {
+    let reference = login.reference();
+    let cluster = &workload.cluster;
+    let look = || async {
+        Ok(match cluster.read(&reference).await? {
+            Some(secret) if is_of_flux(&secret) => {
+                Look::waiting(&reference, "is the one that was in Git, which Flux removes first")
+            }
+            _ => Look::Done(()),
+        })
+    };
+    let wait = bootstrap.wait(Stage::Secrets, &reference.to_string(), task);
+    Ok(cluster.wait(&wait, &[Watched::from(&reference)], look).await?)
 }
 
 async fn wait_for_namespace(

@@ -31,7 +31,7 @@ use jiff::civil::Date;
 
 use error::CONFLICT_REMEDY;
 pub use error::{BootstrapError, Stage, StageError};
-pub use identity::restore;
+pub use identity::{Restoration, restoration};
 pub use limits::{Limits, NotALimit, STAGE_LIMIT, StageLimit};
 pub use plan::{API_VERSION as PLAN_API_VERSION, KIND as PLAN_KIND};
 pub use plan::{
@@ -86,6 +86,8 @@ pub struct Bootstrap<'a> {
     pub checks: Chosen,
     /// PEM of the authorities of issuers' certificates, where they aren't public ones.
     pub authorities: Authorities,
+    /// `clouds.yaml`, where there is one: the zone may be at one of its clouds.
+    pub clouds: Option<Secret>,
     /// What is done with objects of the realm that are ours and no longer declared; they stay without it.
     pub pruning: Option<Pruning>,
     /// Whether fields that other programs have set are taken over from them.
@@ -166,6 +168,7 @@ pub async fn run(
     outcome.map_err(|(stage, source)| BootstrapError {
         stage,
         done: progress.stages(),
+        changes: progress.changes().values().sum(),
         source: Box::new(source),
     })
 }
@@ -179,7 +182,7 @@ async fn alone(
     scope: &Scope,
     (reporter, progress): (&dyn Reporter, &Progress),
 ) -> Result<Outcome, Fault> {
-    let preflight = preflight::connect(bootstrap, reporter);
+    let preflight = preflight::connect(bootstrap, scope, reporter);
     let systems = progress.of(Stage::Preflight, preflight, |_| 0).await?;
     let turn = cluster::take_turn(bootstrap, &systems, reporter).await;
     let turn = turn.map_err(|error| (Stage::Stack, error))?;

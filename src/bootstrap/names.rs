@@ -1,12 +1,14 @@
 //! The stage dns: the wildcard record of the environment's domain at the address of its gateway.
 
+use std::time::{Duration, Instant};
+
 use super::cluster::Workload;
 use super::preflight::Systems;
 use super::{Bootstrap, Stage, StageError};
 use crate::desired::dns::{RecordSet, RecordType};
 use crate::plan::Plan;
 use crate::report::{Reporter, Task};
-use crate::surface::dns::{Adoption, DnsOperation, DnsZone, RecordKey, plan};
+use crate::surface::dns::{Adoption, DnsOperation, DnsZone, Observed, Owner, RecordKey, Seen, plan};
 use crate::surface::workload;
 
 /// Waits for the gateway's address, writes the record, and asks every name server for it. Gives how many record
@@ -21,7 +23,10 @@ pub(super) async fn point_at_gateway(
     let wait = bootstrap.wait(Stage::Dns, "the gateway's address", &task);
     let holder = &bootstrap.desired.address_of;
     let address = workload::wait_for_address(&workload.cluster, holder, &wait).await?;
-    let (plan, record) = plan_record(bootstrap, systems, address).await?;
+    let Wildcard { plan, record, beside } = plan_record(bootstrap, systems, address).await?;
+    for warning in beside {
+        task.warn(warning);
+    }
     let name = &record.name;
     for was in plan
         .steps
@@ -35,7 +40,7 @@ pub(super) async fn point_at_gateway(
         ));
     }
     systems.zone.apply(&plan, Adoption::Refused).await?;
-    let seen = systems.zone.verify(std::slice::from_ref(&record)).await?;
+    let seen = seen(bootstrap, systems, &record, &task).await?;
     task.finish(format!(
         "{name} {} {}, seen at {}",
         record.record_type,
@@ -45,12 +50,44 @@ pub(super) async fn point_at_gateway(
     Ok(plan.steps.len())
 }
 
-/// What separates the zone from the wildcard record at `address`, and that record.
+/// Between two questions whether all name servers have the record.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Asks every name server of the zone until all have the record: some follow others after a while.
+async fn seen(
+    bootstrap: &Bootstrap<'_>,
+    systems: &Systems,
+    record: &RecordSet,
+    task: &Task<'_>,
+) -> Result<Vec<Seen>, StageError> {
+    let deadline = Instant::now() + bootstrap.limits.of_stage(Stage::Dns);
+    loop {
+        match systems.zone.verify(std::slice::from_ref(record)).await {
+            Err(error) if error.is_transient() && Instant::now() < deadline => {
+                task.waiting(error.to_string());
+            }
+            other => return Ok(other?),
+        }
+        tokio::time::sleep(ASK_AGAIN).await;
+    }
+}
+
+/// The wildcard record as it should be.
+pub(super) struct Wildcard {
+    /// What separates the zone from it.
+    pub(super) plan: Plan<DnsOperation>,
+    /// The record.
+    pub(super) record: RecordSet,
+    /// What others have at its name, one sentence each.
+    pub(super) beside: Vec<String>,
+}
+
+/// What separates the zone from the wildcard record at `address`.
 pub(super) async fn plan_record(
     bootstrap: &Bootstrap<'_>,
     systems: &Systems,
     address: String,
-) -> Result<(Plan<DnsOperation>, RecordSet), StageError> {
+) -> Result<Wildcard, StageError> {
     let address = address
         .parse()
         .map_err(|_| StageError::GatewayAddress { address })?;
@@ -65,7 +102,25 @@ pub(super) async fn plan_record(
     )?;
     tracing::info!(%name, "compared with the zone");
     plan.log();
-    Ok((plan, record))
+    let others = observed
+        .iter()
+        .filter(|seen| seen.key.record_type != record.record_type);
+    let beside = others.filter_map(|seen| beside(bootstrap, seen)).collect();
+    Ok(Wildcard { plan, record, beside })
+}
+
+/// What somebody else has beside the record, whom programs that ask for the other kind of address follow.
+fn beside(bootstrap: &Bootstrap<'_>, seen: &Observed) -> Option<String> {
+    let set = seen.set.as_ref()?;
+    if seen.owner == Owner::Lotse(bootstrap.environment.name.to_string()) {
+        return None;
+    }
+    Some(format!(
+        "{} {} is somebody else's: whoever asks for that kind of address does not come to the gateway; remove it, or have \
+         it lead there",
+        seen.key,
+        set.records.join(", ")
+    ))
 }
 
 /// The wildcard record in a few words, before its address is known.

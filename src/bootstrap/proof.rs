@@ -197,7 +197,7 @@ pub(super) async fn accepted(
     limit: Duration,
     task: &Task<'_>,
 ) -> Result<Identity, StageError> {
-    let deadline = Instant::now() + limit;
+    let deadline = Instant::now() + limit.min(TAKEN_UP_WITHIN);
     loop {
         match workload::whoami(cluster, person.as_str()).await {
             Ok(identity) => return Ok(identity),

@@ -3,16 +3,16 @@
 use jiff::Timestamp;
 
 use super::cluster::{self, Workload};
-use super::identity::{credentials, fingerprint, wanted};
+use super::identity::{credentials, fingerprint, login_secret, wanted};
 use super::preflight::{self, Systems};
-use super::{Bootstrap, BootstrapError, Stage, StageError};
+use super::{Bootstrap, BootstrapError, Scope, Stage, StageError};
 use crate::config::Delivery;
 use crate::desired::identity::{Client, ClientKind};
 use crate::kubernetes::ObjectReference;
 use crate::plan::Plan;
 use crate::report::{Reporter, Task};
 use crate::surface::keycloak::{self, KeycloakOperation, Object, ObservedRealm, Prune, rotation};
-use crate::surface::workload::{ClientCredentials, apply_client_secret};
+use crate::surface::workload::ClientCredentials;
 
 /// A client that has another secret now.
 #[derive(Clone, Debug)]
@@ -38,7 +38,9 @@ pub async fn rotate(
     (clients, at_once): (&[&Client], bool),
     reporter: &dyn Reporter,
 ) -> Result<Vec<Rotated>, BootstrapError> {
-    let systems = preflight::connect(bootstrap, reporter).await.map_err(failed)?;
+    let systems = preflight::connect(bootstrap, &Scope::default(), reporter)
+        .await
+        .map_err(failed)?;
     let workload = cluster::connect(bootstrap, &systems).await.map_err(failed)?;
     // Two at once would each take the other's new secret for the one to keep.
     let turn = cluster::take_turn(bootstrap, &systems, reporter).await;
@@ -71,7 +73,9 @@ pub async fn client_credentials(
     clients: &[&Client],
     reporter: &dyn Reporter,
 ) -> Result<Vec<ClientCredentials>, BootstrapError> {
-    let systems = preflight::connect(bootstrap, reporter).await.map_err(failed)?;
+    let systems = preflight::connect(bootstrap, &Scope::default(), reporter)
+        .await
+        .map_err(failed)?;
     let mut found = Vec::new();
     for client in clients {
         let credentials = credentials(bootstrap, &systems, &client.client_id).await;
@@ -81,11 +85,7 @@ pub async fn client_credentials(
 }
 
 fn failed(source: StageError) -> BootstrapError {
-    BootstrapError {
-        stage: Stage::Logins,
-        done: Vec::new(),
-        source: Box::new(source),
-    }
+    BootstrapError::at_once(Stage::Logins, source)
 }
 
 struct Rotating<'work> {
@@ -174,9 +174,9 @@ impl Rotating<'_> {
                 secret,
                 delivery: Delivery::Cluster,
             } => {
-                apply_client_secret(&self.workload.cluster, namespace, secret, &credentials).await?;
-                let reference = ObjectReference::new("v1", "Secret", secret).in_namespace(namespace);
-                rotated.secret = Some(reference);
+                let login = login_secret(self.bootstrap, namespace, secret);
+                login.apply(&self.workload.cluster, &credentials).await?;
+                rotated.secret = Some(login.reference());
             }
             ClientKind::Confidential { .. } => rotated.credentials = Some(credentials),
             ClientKind::Public => {}

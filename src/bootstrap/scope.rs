@@ -7,8 +7,11 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::plan::{Ownership, Surface};
 use super::preflight::Systems;
 use super::{Bootstrap, StageError, repository};
+use crate::config::Subject;
+use crate::desired::group_of;
 use crate::names::AppName;
 use crate::surface::git::{DesiredFile, DesiredFiles};
+use crate::surface::keycloak::Part;
 
 /// A file that lists others of its folder; what is not in it is not delivered.
 pub(super) const LISTING: &str = "kustomization.yaml";
@@ -34,19 +37,45 @@ impl Scope {
         self.is_everything() || self.surfaces.contains(&surface)
     }
 
+    /// Whether something of a system is.
+    pub(super) fn touches(&self, surface: Surface) -> bool {
+        self.has(surface) || !self.apps.is_empty() && surface != Surface::Dns
+    }
+
+    /// Whether the realm is asked for something: the workload cluster has secrets of its clients.
+    pub(super) fn needs_keycloak(&self) -> bool {
+        self.touches(Surface::Keycloak) || self.touches(Surface::Workload)
+    }
+
     /// Whether something of an application is.
     pub(super) fn has_app(&self, app: &str) -> bool {
         self.apps.iter().any(|name| name.as_str() == app)
     }
 
-    /// Client ids of the clients that are brought up; `None` for the whole realm.
-    pub(super) fn clients(&self, bootstrap: &Bootstrap<'_>) -> Option<BTreeSet<String>> {
+    /// What of the realm is brought up; `None` for all of it. What teams have is not among it: a team is of no application.
+    pub(super) fn part(&self, bootstrap: &Bootstrap<'_>) -> Option<Part> {
         if self.has(Surface::Keycloak) {
             return None;
         }
-        let clients = bootstrap.desired.realm.clients.iter();
+        let realm = &bootstrap.desired.realm;
+        let clients = realm.clients.iter();
         let ours = clients.filter(|client| client.kind.namespace().is_some_and(|app| self.has_app(app)));
-        Some(ours.map(|client| client.client_id.clone()).collect())
+        let organisation = &bootstrap.environment.identity.github.organisation;
+        let apps = bootstrap.declarations.apps.iter();
+        let grants = apps
+            .filter(|app| self.has_app(app.name.as_str()))
+            .flat_map(|app| &app.access);
+        let groups: BTreeSet<String> = grants
+            .filter(|grant| matches!(grant.subject, Subject::Person(_)))
+            .map(|grant| group_of(organisation, &grant.subject))
+            .collect();
+        let members = realm.members.iter();
+        let holders = members.filter(|member| member.groups.iter().any(|group| groups.contains(group)));
+        Some(Part {
+            clients: ours.map(|client| client.client_id.clone()).collect(),
+            users: holders.map(|member| member.login.to_lowercase()).collect(),
+            groups,
+        })
     }
 }
 

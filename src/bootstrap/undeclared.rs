@@ -9,6 +9,7 @@ use super::preflight::Systems;
 use crate::desired::{self, Manifest};
 use crate::kubernetes::{Cluster, KubernetesError, ObjectReference};
 use crate::surface::management;
+use crate::surface::workload::login_secrets;
 
 /// Kinds that a bring-up makes in the namespace of the Cluster, beside it.
 const BESIDE: [(&str, &str); 3] = [
@@ -30,13 +31,21 @@ pub(super) async fn beside(
     of_kinds(bootstrap, (management, namespace), &BESIDE, &declared).await
 }
 
-/// Inside the workload cluster.
+/// Inside the workload cluster, with the Secrets of logins in namespaces of applications.
 pub(super) async fn inside(
     bootstrap: &Bootstrap<'_>,
     workload: &Cluster,
 ) -> Result<Vec<ObjectReference>, KubernetesError> {
     let declared = management::workload_secrets(bootstrap.environment);
-    of_kinds(bootstrap, (workload, management::INSIDE), &INSIDE, &declared).await
+    let mut undeclared = of_kinds(bootstrap, (workload, management::INSIDE), &INSIDE, &declared).await?;
+    let logins = login_secrets(workload, &bootstrap.environment.name).await?;
+    let is_declared = |secret: &ObjectReference| {
+        let mut clients = bootstrap.desired.realm.clients.iter();
+        let namespace = secret.namespace.as_deref().unwrap_or_default();
+        clients.any(|client| client.kind.has_secret(namespace, &secret.name))
+    };
+    undeclared.extend(logins.into_iter().filter(|secret| !is_declared(secret)));
+    Ok(undeclared)
 }
 
 /// What is left to do by hand, one sentence each.

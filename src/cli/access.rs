@@ -14,6 +14,7 @@ use super::{CommandError, Exit, Kind, Settings, error, written};
 use crate::bootstrap::PersonLogin;
 use crate::bootstrap::access::{self, Asked, Chain, Hop, StepOutcome};
 use crate::config::Loaded;
+use crate::diag::did_you_mean;
 use crate::names::{AppName, EnvironmentName, Login};
 
 /// Who may do what, and why
@@ -38,7 +39,7 @@ enum AccessCommand {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   lotse access prove lab                      one member of each team that has access, and all grants of persons
-  lotse access prove lab --person ada         everything that ada holds
+  lotse access prove lab --person ada         everything that ada holds, also who is in no list of people
   lotse access prove lab --app monitoring --everybody
   lotse access prove lab --offline            what would hold by Git alone; no system is asked")]
 struct ProveArguments {
@@ -104,7 +105,8 @@ async fn prove(arguments: &ProveArguments, settings: &Settings) -> Result<Exit, 
         chains,
     };
     let style = Style::of_stdout();
-    let shown = |proof: &AccessProof| text(&proof.chains, style);
+    let outside = outside(arguments, &loaded);
+    let shown = |proof: &AccessProof| outside.concat() + text(&proof.chains, style).as_str();
     written(
         arguments
             .output
@@ -123,18 +125,32 @@ fn asked(arguments: &ProveArguments, loaded: &Loaded) -> Result<Asked, CommandEr
             return Err(usage(message, "`lotse app list` shows which there are"));
         }
     }
-    for login in &arguments.person {
-        let mut members = declarations.people.members.iter();
-        if members.all(|member| member.login.folded() != login.folded()) {
-            let message = format!("{login} is not in people.yaml of {}", arguments.environment);
-            return Err(usage(message, "logins are those of the forge"));
-        }
-    }
     Ok(Asked {
         apps: arguments.app.iter().cloned().collect(),
         people: arguments.person.iter().cloned().collect(),
         everybody: arguments.everybody,
     })
+}
+
+/// A line for everybody who is asked about and in no list of people.
+fn outside(arguments: &ProveArguments, loaded: &Loaded) -> Vec<String> {
+    let members = &loaded.declarations.people.members;
+    let is_outside = |login: &&Login| {
+        members
+            .iter()
+            .all(|member| member.login.folded() != login.folded())
+    };
+    let outside = arguments.person.iter().filter(is_outside);
+    let told = outside.map(|login| {
+        let logins = members.iter().map(|member| member.login.as_str());
+        let near = did_you_mean(login.as_str(), logins).map(|near| format!("; did you mean {near}?"));
+        format!(
+            "{login} is not in people.yaml of {}{}\n",
+            arguments.environment,
+            near.unwrap_or_default()
+        )
+    });
+    told.collect()
 }
 
 async fn online(
@@ -180,15 +196,14 @@ fn of_chain(chain: &Chain, style: Style) -> Vec<String> {
     let Chain {
         person, app, role, ..
     } = chain;
-    let way: Vec<&str> = chain
+    let way: Vec<String> = chain
         .steps
         .iter()
         .filter_map(|step| match &step.outcome {
-            StepOutcome::Holds { seen } => Some(seen.as_str()),
+            StepOutcome::Holds { seen } => Some(seen.clone()),
             _ => None,
         })
         .collect();
-    let way = way.join(" → ");
     let mut lines = match chain.broken() {
         None => vec![format!("{}      {person}: {role} of {app}", style.added("ok"))],
         Some((hop, ..)) => vec![format!(
@@ -196,9 +211,7 @@ fn of_chain(chain: &Chain, style: Style) -> Vec<String> {
             style.removed("broken")
         )],
     };
-    if !way.is_empty() {
-        lines.push(format!("        {way}"));
-    }
+    lines.extend(wrapped(&way).into_iter().map(|line| format!("        {line}")));
     if let Some((_, problem, remedy)) = chain.broken() {
         lines.push(format!("        {problem}"));
         lines.push(format!("        {}{remedy}", style.help("help: ")));
@@ -210,6 +223,25 @@ fn of_chain(chain: &Chain, style: Style) -> Vec<String> {
     lines.extend(open.map(|(hop, reason): (Hop, &String)| format!("        {hop}: not asked, {reason}")));
     lines
 }
+
+/// Hops in lines that are short enough to be read.
+fn wrapped(way: &[String]) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for seen in way {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + seen.chars().count() + 3 <= LINE => {
+                line.push_str(" → ");
+                line.push_str(seen);
+            }
+            Some(_) => lines.push(format!("→ {seen}")),
+            None => lines.push(seen.clone()),
+        }
+    }
+    lines
+}
+
+/// So many letters of a way are in one line.
+const LINE: usize = 100;
 
 #[cfg(test)]
 mod tests {

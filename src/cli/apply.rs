@@ -70,12 +70,16 @@ pub(super) async fn run(arguments: &ApplyArguments, settings: &Settings) -> Resu
         Some(plan) => deletions(plan),
         None => arguments.pruning.limit(),
     };
-    let planning = plan::make(&workspace, settings, (&loaded, prune), reporter.as_ref());
+    let planning = plan::make(
+        &workspace,
+        settings,
+        (&loaded, prune),
+        (&scope, reporter.as_ref()),
+    );
     let planned = tokio::select! {
         planned = planning => planned?,
         () = settings.interrupted.cancelled() => return Err(ui::unanswered()),
     };
-    let planned = planned.only(&scope);
     match &saved {
         Some(saved) => refuse_moved(saved, &planned)?,
         None if planned.is_empty() => {}
@@ -85,7 +89,7 @@ pub(super) async fn run(arguments: &ApplyArguments, settings: &Settings) -> Resu
         },
     }
     if planned.is_empty() {
-        ui::print(&plan::tree(&planned, Style::of_stdout()));
+        ui::print(&plan::tree(&planned, &command(arguments), Style::of_stdout()));
         return Ok(Exit::Done);
     }
     let work = carry_out(
@@ -102,8 +106,12 @@ pub(super) async fn run(arguments: &ApplyArguments, settings: &Settings) -> Resu
     drop(reporter);
     let changes = outcome.changes.values().sum();
     let took = ui::duration(started.elapsed());
+    let what = match targets(arguments) {
+        whole if whole.is_empty() => environment.to_string(),
+        targets => format!("{} of {environment}", targets.join(", ")),
+    };
     ui::print(&format!(
-        "{environment} is as declared: {} in {took}.\n{}",
+        "{what} is as declared: {} in {took}.\n{}",
         plural(changes, "change"),
         by_hand(&outcome)
     ));
@@ -136,15 +144,17 @@ fn saved(
     Ok(Some(plan))
 }
 
-/// How many objects of the realm a saved plan deletes at most; none where it does not.
+/// How much a saved plan removes from the realm at most; none where it does not prune.
 fn deletions(plan: &EnvironmentPlan) -> Option<usize> {
+    if !plan.prune {
+        return None;
+    }
     let realm = plan
         .surfaces
         .iter()
         .filter(|plan| plan.surface == Surface::Keycloak);
     let changes = realm.flat_map(|plan| &plan.changes);
-    let count = changes.filter(|change| change.action == Action::Delete).count();
-    (count > 0).then_some(count)
+    Some(changes.filter(|change| change.action == Action::Delete).count())
 }
 
 fn environment_of(plan: &EnvironmentPlan) -> Result<EnvironmentName, CommandError> {
@@ -180,6 +190,10 @@ async fn agree(plan: &EnvironmentPlan, arguments: &ApplyArguments) -> Result<(),
         return Ok(());
     }
     Err(CommandError::new(Kind::Usage, "nothing was changed"))
+}
+
+fn targets(arguments: &ApplyArguments) -> Vec<String> {
+    arguments.target.iter().map(ToString::to_string).collect()
 }
 
 /// What goes on from a failure: the same again.

@@ -125,6 +125,7 @@ pub(super) async fn with_bootstrap<T>(
         who: settings.who.clone(),
         checks: choices.checks,
         authorities: authorities(&environment.identity),
+        clouds: clouds(settings),
         pruning: choices.prune.map(|limit| Pruning {
             limit,
             backup: backup_file(settings, &declarations.environment.name),
@@ -133,6 +134,27 @@ pub(super) async fn with_bootstrap<T>(
         limits: choices.limits,
     };
     work(&bootstrap).await
+}
+
+/// `clouds.yaml` from where OpenStack's own tools look for it (openstacksdk, "Configuring OpenStack SDK Applications"). Preflight
+/// says when it is needed and not there.
+fn clouds(settings: &Settings) -> Option<Secret> {
+    let variable = |name: &str| {
+        let value = settings.variables.get(name)?;
+        (!value.is_empty()).then(|| Utf8PathBuf::from(value))
+    };
+    let of_home = || variable("HOME").map(|home| home.join(".config"));
+    let of_user = variable("XDG_CONFIG_HOME").or_else(of_home);
+    let places = [
+        variable("OS_CLIENT_CONFIG_FILE"),
+        of_user.map(|folder| folder.join("openstack/clouds.yaml")),
+        Some("/etc/openstack/clouds.yaml".into()),
+    ];
+    let mut texts = places
+        .into_iter()
+        .flatten()
+        .filter_map(|path| fs_err::read_to_string(path).ok());
+    texts.next().map(Secret::new)
 }
 
 /// Preflight says what is wrong with a file that can't be read.
@@ -151,8 +173,12 @@ fn authorities(identity: &Identity<String, Secret>) -> Authorities {
 /// A file for what is deleted now.
 fn backup_file(settings: &Settings, environment: &EnvironmentName) -> Utf8PathBuf {
     let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
-    let folder = settings.state.join("backups").join(environment.as_str());
-    folder.join(format!("keycloak-{now}.json"))
+    backups(settings, environment).join(format!("keycloak-{now}.json"))
+}
+
+/// The folder of what was deleted before.
+pub(super) fn backups(settings: &Settings, environment: &EnvironmentName) -> Utf8PathBuf {
+    settings.state.join("backups").join(environment.as_str())
 }
 
 /// The management cluster of an environment.

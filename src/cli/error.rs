@@ -27,6 +27,8 @@ pub enum Kind {
     Declarations,
     /// Credentials are missing or refused.
     Authentication,
+    /// Something was changed before it failed.
+    Partly,
     /// A check failed.
     Checks,
     /// A fault of lotse.
@@ -44,6 +46,7 @@ impl Kind {
             Self::Usage => Exit::Usage,
             Self::Declarations => Exit::Declarations,
             Self::Authentication => Exit::Authentication,
+            Self::Partly => Exit::Partly,
             Self::Checks => Exit::Checks,
             Self::Internal => Exit::Internal,
             Self::Interrupted => Exit::Interrupted,
@@ -132,7 +135,11 @@ pub(super) fn of_environments(error: &EnvironmentsError) -> CommandError {
 
 /// A bring-up that could not go on: what was done, what was not, and the next command.
 pub(super) fn of_bootstrap(error: &BootstrapError, command: &str) -> CommandError {
-    let told = CommandError::from_error(kind(&error.source), error);
+    let kind = match kind(&error.source) {
+        Kind::Failed if error.changes > 0 => Kind::Partly,
+        kind => kind,
+    };
+    let told = CommandError::from_error(kind, error);
     let told = match error.source.as_ref() {
         StageError::Preflight { failed, .. } => failed.iter().fold(told, with_check),
         other => other.advice().into_iter().fold(told, CommandError::hint),
@@ -201,6 +208,7 @@ mod tests {
         let error = BootstrapError {
             stage: Stage::Proof,
             done: Stage::ALL[..8].to_vec(),
+            changes: 0,
             source: Box::new(StageError::Access {
                 wrong: vec!["ada may not read".to_owned()],
             }),
@@ -221,6 +229,7 @@ mod tests {
         let error = BootstrapError {
             stage,
             done: Stage::ALL[..position].to_vec(),
+            changes: 0,
             source: Box::new(source),
         };
         of_bootstrap(&error, "lotse bootstrap lab")

@@ -117,6 +117,19 @@ impl ClientKind {
         )
     }
 
+    /// Whether its secret is in the Secret `name` of `namespace`, whatever brings that there.
+    #[must_use]
+    pub fn has_secret(&self, namespace: &str, name: &str) -> bool {
+        match self {
+            Self::Public => false,
+            Self::Confidential {
+                namespace: own,
+                secret,
+                ..
+            } => own == namespace && secret == name,
+        }
+    }
+
     /// Namespace of the application that the client belongs to; none of one that is the platform's.
     #[must_use]
     pub fn namespace(&self) -> Option<&str> {

@@ -24,7 +24,7 @@ pub use flux::{DECRYPTION_SECRET, FLUX_NAMESPACE, SYNC_FILE};
 pub use gateway::{AddressOf, GATEWAY_NAMESPACE, GATEWAY_SERVICE};
 pub use kubectl::login_plugin;
 pub use manifest::Manifest;
-pub use realm::group_name;
+pub use realm::group_of;
 
 use crate::config::{App, Declarations, Environment};
 use crate::names::{AppName, DomainName, EnvironmentName};
@@ -108,7 +108,7 @@ impl<'declared> Desired<'declared> {
             apps: site.apps().collect(),
             sync,
             address_of: gateway::address_of(environment),
-            realm: realm::realm(declarations, environment),
+            realm: realm::realm(declarations, environment, today),
             around: Box::new(move |app| files_around(app, &site)),
         }
     }
@@ -259,7 +259,15 @@ pub(crate) fn marked<Text, Key>(
         Value::Object(fields) => fields,
         _ => Map::new(),
     };
-    Manifest::build(api_version, kind, name, content)
+    with_marks(
+        Manifest::build(api_version, kind, name, content),
+        &environment.name,
+    )
+}
+
+/// `manifest` with our mark.
+pub(crate) fn with_marks(manifest: Manifest, environment: &EnvironmentName) -> Manifest {
+    manifest
         .with_label(MANAGED_BY, MANAGER)
-        .with_label(ENVIRONMENT_LABEL, environment.name.as_str())
+        .with_label(ENVIRONMENT_LABEL, environment.as_str())
 }

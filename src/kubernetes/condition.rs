@@ -56,7 +56,10 @@ impl Condition {
             reason: text("reason"),
             message: text("message"),
             observed_generation: value.get("observedGeneration").and_then(Value::as_i64),
-            since: text("lastTransitionTime").parse().ok(),
+            since: text("lastTransitionTime")
+                .parse()
+                .ok()
+                .filter(|since| *since > Timestamp::UNIX_EPOCH),
         })
     }
 }
@@ -135,6 +138,10 @@ mod tests {
         .unwrap();
         assert_eq!(shown.explanation(), "* Machine a: * no image");
         assert!(shown.since.is_some());
+        let never =
+            json!({"type": "Accepted", "status": "Unknown", "lastTransitionTime": "1970-01-01T00:00:00Z"});
+        let never = Condition::read(&never).unwrap();
+        assert_eq!(never.since, None, "the default of the Gateway API's definitions");
         shown.message.clear();
         assert_eq!(shown.explanation(), "Broken");
         shown.reason.clear();

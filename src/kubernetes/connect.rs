@@ -56,7 +56,8 @@ impl Cluster {
     }
 
     /// Whether fields that other programs have set are taken over.
-    pub(super) const fn overrules(&self) -> bool {
+    #[must_use]
+    pub const fn overrules(&self) -> bool {
         self.overrules
     }
 

@@ -104,6 +104,7 @@ fn comparable(object: &DynamicObject) -> Value {
 fn field_changes(before: &Value, after: &Value, masked: bool) -> Vec<FieldChange> {
     let mut changes = Vec::new();
     collect(String::new(), Some(before), Some(after), &mut changes);
+    leave_out_seals(&mut changes);
     if masked {
         let values = changes
             .iter_mut()
@@ -111,6 +112,20 @@ fn field_changes(before: &Value, after: &Value, masked: bool) -> Vec<FieldChange
         values.flatten().for_each(|value| "***".clone_into(value));
     }
     changes
+}
+
+/// What sops writes about a file (its code, its keys wrapped for each recipient) says nothing to a reader, and differs each
+/// time it is encrypted.
+fn leave_out_seals(changes: &mut Vec<FieldChange>) {
+    let count = changes.len();
+    changes.retain(|change| !change.path.starts_with("sops."));
+    if changes.is_empty() && count > 0 {
+        changes.push(FieldChange {
+            path: "sops".to_owned(),
+            before: Some("***".to_owned()),
+            after: Some("***".to_owned()),
+        });
+    }
 }
 
 fn collect(path: String, before: Option<&Value>, after: Option<&Value>, changes: &mut Vec<FieldChange>) {
@@ -154,22 +169,27 @@ fn collect_items(path: &str, before: &[Value], after: &[Value], changes: &mut Ve
         }
         return;
     }
-    let without = |these: &[Value], those: &[Value]| {
-        let left: Vec<Value> = these
-            .iter()
-            .filter(|item| !those.contains(item))
-            .cloned()
-            .collect();
-        (!left.is_empty()).then(|| Value::Array(left).to_string())
+    let without = |these: &[Value], those: &[Value]| -> Vec<String> {
+        let left = these.iter().filter(|item| !those.contains(item));
+        left.map(Value::to_string).collect()
     };
     let (gone, new) = (without(before, after), without(after, before));
-    let is_order = gone.is_none() && new.is_none();
-    let whole = |items: &[Value]| Some(Value::Array(items.to_vec()).to_string());
-    changes.push(FieldChange {
-        path: path.to_owned(),
-        before: if is_order { whole(before) } else { gone },
-        after: if is_order { whole(after) } else { new },
-    });
+    if gone.is_empty() && new.is_empty() {
+        let whole = |items: &[Value]| Some(Value::Array(items.to_vec()).to_string());
+        changes.push(FieldChange {
+            path: path.to_owned(),
+            before: whole(before),
+            after: whole(after),
+        });
+        return;
+    }
+    let item = |before, after| FieldChange {
+        path: format!("{path}[]"),
+        before,
+        after,
+    };
+    changes.extend(gone.into_iter().map(|gone| item(Some(gone), None)));
+    changes.extend(new.into_iter().map(|new| item(None, Some(new))));
 }
 
 /// The items of a list by their names; `None` where one has none, or two have the same.
@@ -228,7 +248,7 @@ mod tests {
         assert_eq!(shown(named("1"), named("2")), [r#"a[web].image "1" → "2""#]);
         assert_eq!(
             shown(json!(["x", "y"]), json!(["y", "z"])),
-            [r#"a ["x"] → ["z"]"#]
+            [r#"a[] "x" → "#, r#"a[]  → "z""#]
         );
         assert_eq!(
             shown(json!(["x", "y"]), json!(["y", "x"])),

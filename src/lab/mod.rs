@@ -5,6 +5,7 @@
 pub mod component;
 pub mod control;
 pub mod control_plane;
+pub mod designate;
 pub mod dns;
 pub mod files;
 pub mod gateway;

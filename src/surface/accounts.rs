@@ -9,6 +9,7 @@ use url::Url;
 use super::patience::{Answer, Patience, Patient, Repeat};
 use crate::causes;
 use crate::config::identities::Account;
+use crate::names::is_hidden;
 use crate::secret::Secret;
 
 /// Where GitHub's own API is.
@@ -214,12 +215,19 @@ fn account(answer: &Value) -> Option<Account> {
     Some(Account {
         id: answer["id"].as_u64()?,
         login: answer["login"].as_str()?.to_owned(),
-        name: name.map(str::to_owned),
+        name: name.map(shown),
     })
+}
+
+/// What somebody writes as their name, without what would change how the text around it is shown.
+fn shown(name: &str) -> String {
+    name.chars().filter(|character| !is_hidden(*character)).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::surface::patience::played::{Act, Requests, scripted};
 
@@ -235,6 +243,12 @@ mod tests {
     fn lines(requests: &Requests) -> Vec<String> {
         let requests = requests.lock().unwrap();
         requests.iter().map(|request| request.line.clone()).collect()
+    }
+
+    #[test]
+    fn test_a_name_can_not_wipe_the_line_that_shows_it() {
+        let answer = json!({"id": 1, "login": "pilot", "full_name": "Paul\u{1b}[2K\r\u{202e}Pilot"});
+        assert_eq!(account(&answer).unwrap().name.as_deref(), Some("Paul[2KPilot"));
     }
 
     #[tokio::test]

@@ -78,7 +78,7 @@ pub(crate) fn a_new_application_comes_and_goes(lab: &Lab) {
     let deployment = "apps/noticeboard/manifests/deployment.yaml";
     checkout.write(deployment, CARELESS);
     let ran = checkout.bootstrap(lab, &["--timeout", SHORT]);
-    assert_eq!(ran.code, Some(1), "{}\n{}", ran.stdout, ran.stderr);
+    assert_eq!(ran.code, Some(6), "{}\n{}", ran.stdout, ran.stderr);
     assert!(ran.stderr.contains("exceeded quota"), "{}", ran.stderr);
     checkout.write(deployment, DEPLOYMENT);
     let ran = checkout.bootstrap(lab, &[]);
@@ -161,7 +161,7 @@ pub(crate) fn a_commit_that_cannot_be_built_is_explained(lab: &Lab) {
     let path = "environments/lab/apps/website/manifests/kustomization.yaml";
     checkout.replace(path, "configMapGenerator:", NOTHING_SELECTED);
     let ran = checkout.bootstrap(lab, &[]);
-    assert_eq!(ran.code, Some(1), "{}\n{}", ran.stdout, ran.stderr);
+    assert_eq!(ran.code, Some(6), "{}\n{}", ran.stdout, ran.stderr);
     assert!(ran.stderr.contains("nobody"), "{}", ran.stderr);
     assert!(ran.stderr.contains("website"), "{}", ran.stderr);
     assert!(ran.took < TOLD_WITHIN, "it took {:?}", ran.took);

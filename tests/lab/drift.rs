@@ -42,7 +42,7 @@ fn without_times(said: &str) -> String {
 }
 
 /// Somebody else who may do everything in Keycloak's console.
-async fn another_administrator(lab: &Lab) -> Admin {
+pub(crate) async fn another_administrator(lab: &Lab) -> Admin {
     let password = "edits-by-hand-1";
     let admin = keycloak(lab);
     let user = json!({
@@ -129,10 +129,10 @@ fn assert_put_back(told: &str, objects: &[&str]) {
     assert_eq!(lines, [objects.join(", ")], "{told}");
 }
 
-/// Somebody put into a group by hand keeps what they have, and every bring-up warns of them.
+/// Somebody put into a group by hand keeps what they have until that is to end, and every command says who did it.
 pub(crate) fn a_member_by_hand_is_warned_of(lab: &Lab) {
     let user = block_on(async {
-        let admin = keycloak(lab);
+        let admin = another_administrator(lab).await;
         let user = json!({"username": "mallory", "enabled": true});
         let user = admin.post(&["scs", "users"], &user).await.unwrap().unwrap();
         let group = seen(&admin, "groups", ("search", MONITORING)).await;
@@ -140,18 +140,54 @@ pub(crate) fn a_member_by_hand_is_warned_of(lab: &Lab) {
         admin.put(&path, None).await.unwrap();
         user
     });
+    let warning = format!("warning: member mallory of group {MONITORING} was put there by hand (operator)");
     let ran = bootstrap(lab);
-    let warning = format!("warning: member mallory of group {MONITORING} was put there by hand");
-    assert!(ran.stderr.contains(&warning), "{}", ran.stderr);
+    assert!(
+        without_times(&ran.stderr).contains(&warning),
+        "{warning}\n{}",
+        ran.stderr
+    );
     assert!(ran.success().contains("nothing to do"));
+    let plan = lab.world.lotse(&["plan", "lab", "--detailed-exitcode"]);
+    assert_eq!(plan.code, Some(5), "{}", plan.stdout);
+    assert!(without_times(&plan.stdout).contains(&warning), "{}", plan.stdout);
+    let applied = lab.world.lotse(&["apply", "lab", "--yes"]).success();
+    assert!(without_times(&applied).contains(&warning), "{applied}");
+
+    let prove = ["access", "prove", "lab", "--person", "mallory"];
+    let proof = lab.world.lotse(&prove);
+    assert_eq!(proof.code, Some(7), "{}", proof.stderr);
+    for told in [
+        "mallory is not in people.yaml of lab\n",
+        "broken  mallory: admin of monitoring, at the hop grant\n",
+        "by hand (operator, 20",
+    ] {
+        assert!(proof.stdout.contains(told), "no {told} in {}", proof.stdout);
+    }
+
+    let removed = lab.world.lotse(&["apply", "lab", "--prune", "--yes"]);
+    assert!(
+        removed.stderr.contains(&format!(
+            "not declared, and removed: member mallory of group {MONITORING}; kept in "
+        )),
+        "{}",
+        removed.stderr
+    );
+    removed.success();
+    let proof = lab.world.lotse(&prove).success();
+    assert!(proof.contains("Nobody has access"), "{proof}");
+    let backups = lab.world.lotse(&["identity", "restore", "lab"]).success();
+    let last = backups.lines().last().unwrap_or_default();
+    assert!(
+        last.ends_with(&format!("member mallory of group {MONITORING}")),
+        "{backups}"
+    );
     block_on(async {
-        keycloak(lab)
-            .delete(&["scs", "users", &user], None)
-            .await
-            .unwrap();
+        let admin = keycloak(lab);
+        admin.delete(&["scs", "users", &user], None).await.unwrap();
     });
-    let ran = bootstrap(lab);
-    assert!(!ran.stderr.contains("mallory"), "{}", ran.stderr);
+    let plan = lab.world.lotse(&["plan", "lab", "--detailed-exitcode"]);
+    assert_eq!(plan.code, Some(0), "{}", plan.stdout);
 }
 
 /// What Flux delivers is removed and edited by hand, a whole namespace among it.
@@ -319,6 +355,9 @@ pub(crate) fn a_record_of_somebody_else_is_refused(lab: &Lab) {
         assert!(ran.stderr.contains(reason), "{}", ran.stderr);
         assert_eq!(lab.dig(&["lab.test", "SOA"]), serial, "the zone was written");
         assert_eq!(lab.dig(&["any.prod.lab.test", "A"]), "127.0.0.98");
+        let plan = lab.world.lotse(&["plan", "lab", "--detailed-exitcode"]);
+        assert_eq!(plan.code, Some(5), "{}", plan.stdout);
+        assert!(plan.stdout.contains(reason), "{}", plan.stdout);
     };
     refused(
         &[&format!("update add {FOREIGN_MARK} 60 TXT \"{EXTERNAL_DNS}\"")],
@@ -342,6 +381,17 @@ pub(crate) fn a_record_of_somebody_else_is_refused(lab: &Lab) {
     );
     assert_mended(&bootstrap(lab).success());
     assert_eq!(lab.dig(&["any.prod.lab.test", "A"]), lab.gateway_address());
+
+    // Beside ours stays what it is, and is told.
+    update_zone(lab, &[&format!("update add {WILDCARD} 60 AAAA ::1")]);
+    let ran = bootstrap(lab);
+    let told = format!("{WILDCARD}. AAAA ::1 is somebody else's");
+    assert!(ran.stderr.contains(&told), "{}", ran.stderr);
+    ran.success();
+    let plan = lab.world.lotse(&["plan", "lab", "--target", "dns"]).success();
+    assert!(plan.contains(&told), "{plan}");
+    update_zone(lab, &[&format!("update delete {WILDCARD} AAAA")]);
+    assert_nothing_to_do(lab);
 }
 
 /// Commits of others: one to files of theirs and one to a file of ours before the bring-up, and one more in the

@@ -192,7 +192,7 @@ pub(crate) fn a_bring_up_names_cause_remedy_and_runbook(lab: &Lab) {
     let manifest = "environments/lab/apps/website/manifests/deployment.yaml";
     checkout.replace(manifest, "cpu: 50m", "cpu: 50");
     let ran = checkout.bootstrap(lab, &["--timeout", "flux=40s"]);
-    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert_eq!(ran.code, Some(6), "{}", ran.stderr);
     for part in [
         "Kustomization/flux-system/website > Deployment/website/website > ReplicaSet/website/website-",
         "exceeded quota: quota, requested: requests.cpu=50",
@@ -227,7 +227,7 @@ fn a_new_version_that_finds_no_node_is_named(lab: &Lab) {
     let text = std::fs::read_to_string(checkout.path().join(declared)).unwrap();
     checkout.write(declared, &format!("{text}quota: {{cpu: \"200\", memory: 8Gi}}\n"));
     let ran = checkout.bootstrap(lab, &["--timeout", "flux=40s"]);
-    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert_eq!(ran.code, Some(6), "{}", ran.stderr);
     for part in [
         "> Pod/website/website-",
         "nodes are available: ",

@@ -128,10 +128,14 @@ const LOOKING: [(&str, LabTest); 18] = [
 ];
 
 /// What changes something in the lab and puts it back.
-const CHANGING: [(&str, LabTest); 58] = [
+const CHANGING: [(&str, LabTest); 64] = [
     (
         "an_old_secret_holds_for_its_grace_period",
         rotations::an_old_secret_holds_for_its_grace_period,
+    ),
+    (
+        "who_gave_a_client_another_secret_is_told",
+        rotations::who_gave_a_client_another_secret_is_told,
     ),
     (
         "a_client_secret_is_kept_in_git_by_choice",
@@ -184,6 +188,22 @@ const CHANGING: [(&str, LabTest); 58] = [
         strangers::an_unknown_person_has_no_rights,
     ),
     (
+        "a_name_alone_gives_nothing",
+        strangers::a_name_alone_gives_nothing,
+    ),
+    (
+        "a_grant_of_a_person_comes_with_its_application",
+        strangers::a_grant_of_a_person_comes_with_its_application,
+    ),
+    (
+        "nobody_makes_a_way_in_of_their_own",
+        strangers::nobody_makes_a_way_in_of_their_own,
+    ),
+    (
+        "ways_past_the_declarations_are_told",
+        strangers::ways_past_the_declarations_are_told,
+    ),
+    (
         "edits_in_the_console_are_repaired",
         drift::edits_in_the_console_are_repaired,
     ),
@@ -206,6 +226,10 @@ const CHANGING: [(&str, LabTest); 58] = [
     (
         "a_plan_says_exactly_what_an_apply_does",
         plans::a_plan_says_exactly_what_an_apply_does,
+    ),
+    (
+        "what_needs_no_logins_goes_on_without_keycloak",
+        plans::what_needs_no_logins_goes_on_without_keycloak,
     ),
     (
         "a_saved_plan_is_carried_out_or_refused",

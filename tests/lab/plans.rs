@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::kit::{Lab, block_on};
 use crate::repeated::everything;
+use crate::strangers::{Stopped, pid};
 use crate::systems::{Checkout, bootstrap, keycloak, update_zone};
 
 const WEBSITE: &str = "environments/lab/apps/website/app.yaml";
@@ -237,4 +238,36 @@ pub(crate) fn a_saved_plan_is_carried_out_or_refused(lab: &Lab) {
     let ran = checkout.lotse(lab, &["apply", path]);
     assert_eq!(ran.code, Some(2), "{}", ran.stderr);
     bootstrap(lab).success();
+}
+
+/// Keycloak doesn't answer: zone, repository and management cluster are planned and changed all the same.
+pub(crate) fn what_needs_no_logins_goes_on_without_keycloak(lab: &Lab) {
+    let keycloak = Stopped::new(&pid(lab, "keycloak"));
+    let targets = ["--target", "dns", "--target", "git", "--target", "management"];
+    let plan = lab
+        .world
+        .lotse(&[&["plan", "lab"], &targets[..]].concat())
+        .success();
+    assert!(
+        plan.contains("management, git, dns of lab is as declared: nothing to do."),
+        "{plan}"
+    );
+    update_zone(
+        lab,
+        &[
+            "update delete *.prod.lab.test. A",
+            "update add *.prod.lab.test. 300 A 192.0.2.1",
+        ],
+    );
+    let applied = lab
+        .world
+        .lotse(&["apply", "lab", "--target", "dns", "--yes"])
+        .success();
+    assert!(
+        applied.contains("dns of lab is as declared: 1 change"),
+        "{applied}"
+    );
+    drop(keycloak);
+    let plan = lab.world.lotse(&["plan", "lab", "--detailed-exitcode"]);
+    assert_eq!(plan.code, Some(0), "{}", plan.stdout);
 }

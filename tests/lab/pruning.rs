@@ -6,6 +6,7 @@ use crate::kit::{Lab, block_on};
 use crate::systems::{Checkout, keycloak, settled};
 
 const CLIENT: &str = "statuspage-admin";
+const SECRET: &str = "statuspage-admin-oidc";
 const FOREIGN: &str = "somebody-elses";
 
 async fn client(lab: &Lab, name: &str) -> Option<Value> {
@@ -47,6 +48,19 @@ pub(crate) fn what_is_no_longer_declared_is_deleted_and_brought_back(lab: &Lab) 
         !plan.contains(&format!("- client {CLIENT}")),
         "deleted unasked: {plan}"
     );
+    assert!(
+        plan.contains(&format!(
+            "· client {CLIENT} is no longer declared, and stays without `--prune`"
+        )),
+        "{plan}"
+    );
+    let whole = checkout.lotse(lab, &["plan", "lab"]).success();
+    assert!(
+        whole.contains(&format!(
+            "· Secret/statuspage/{SECRET} is no longer declared, and stays"
+        )),
+        "{whole}"
+    );
     let plan = checkout
         .lotse(lab, &[&["plan", "lab", "--prune"], &target[..]].concat())
         .success();
@@ -70,7 +84,10 @@ pub(crate) fn what_is_no_longer_declared_is_deleted_and_brought_back(lab: &Lab) 
     let kept = std::fs::read_to_string(&backup).unwrap();
     assert!(kept.contains(CLIENT) && !kept.contains("\"secret\""), "{kept}");
 
-    let restore = ["identity", "restore", "lab", "--yes", backup.as_str()];
+    let backup = backup.rsplit('/').next().unwrap();
+    let listed = lab.world.lotse(&["identity", "restore", "lab"]).success();
+    assert!(listed.contains(backup) && listed.contains(CLIENT), "{listed}");
+    let restore = ["identity", "restore", "lab", "--yes", backup];
     let told = lab.world.lotse(&restore).success();
     assert!(told.contains("brought back"), "{told}");
     let restored = block_on(client(lab, CLIENT)).expect("it is there again");

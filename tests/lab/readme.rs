@@ -40,7 +40,9 @@ fn without_numbers(word: &str) -> String {
 
 /// Lines about waiting end with how long it took so far, in parentheses: they come and go with the machine.
 fn is_about_waiting(line: &str) -> bool {
-    line.ends_with("s)") && line.contains(" (")
+    let more = line.trim_start();
+    let is_more = line.starts_with(' ') && (more.starts_with("runbook: ") || more.starts_with("event: "));
+    is_more || line.ends_with("s)") && line.contains(" (")
 }
 
 /// On a machine that has not built them yet, the components come first: the README says so in words.

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use lotse::lab::component::Component;
 use serde_json::{Value, json};
 
+use crate::drift::another_administrator;
 use crate::kit::{Lab, Ran, block_on, program, run};
 use crate::systems::{Checkout, authority, keycloak, settled};
 
@@ -134,6 +135,81 @@ pub(crate) fn an_old_secret_holds_for_its_grace_period(lab: &Lab) {
     );
 }
 
+/// What Git had is taken out by Flux, and the same apply writes it anew, for good.
+fn back_from_git(lab: &Lab, checkout: &Checkout, in_git: &str) {
+    checkout.write(WEBSITE, &in_git.replace(", delivery: git", ""));
+    let refused = checkout.lotse(lab, &["check", "lab"]);
+    assert!(
+        refused.stderr.contains("E0304")
+            && refused
+                .stderr
+                .contains("delete it here and in kustomization.yaml"),
+        "{}",
+        refused.stderr
+    );
+    checkout.replace(KUSTOMIZATION, "resources:\n  - website-oidc.yaml", "resources:");
+    std::fs::remove_file(checkout.path().join(SEALED)).unwrap();
+    let plan = checkout.lotse(lab, &["plan", "lab"]).success();
+    assert!(plan.contains("delivery  git → cluster"), "{plan}");
+    assert!(!plan.contains("- Secret/website/website-oidc"), "{plan}");
+    checkout.lotse(lab, &["apply", "lab", "--yes"]).success();
+    settled(lab);
+    let carried = lab.prod.get(&["secret", "website-oidc", "-n", "website"]);
+    assert_eq!(carried["metadata"]["labels"]["lotse.dev/app"], "website");
+    assert!(is_taken(
+        lab,
+        "website",
+        &delivered(lab, "website", "website-oidc")
+    ));
+    let plan = checkout.lotse(lab, &["plan", "lab", "--detailed-exitcode"]);
+    assert_eq!(plan.code, Some(0), "{}", plan.stdout);
+}
+
+/// A secret that another administrator gave is carried, and told with who it was.
+pub(crate) fn who_gave_a_client_another_secret_is_told(lab: &Lab) {
+    block_on(async {
+        let admin = another_administrator(lab).await;
+        let found = admin
+            .get(&[REALM, "clients"], &[("clientId", CLIENT)])
+            .await
+            .unwrap();
+        let path = [
+            REALM,
+            "clients",
+            found[0]["id"].as_str().unwrap(),
+            "client-secret",
+        ];
+        admin.post(&path, &json!({})).await.unwrap();
+    });
+    let plan = lab
+        .world
+        .lotse(&["plan", "lab", "--target", "workload"])
+        .success();
+    assert!(
+        plan.contains("~ Secret/monitoring/grafana-oidc  (last changed by operator, 20"),
+        "{plan}"
+    );
+    assert!(
+        plan.contains("`lotse apply lab --target workload` carries it out."),
+        "{plan}"
+    );
+    let applied = lab
+        .world
+        .lotse(&["apply", "lab", "--target", "workload", "--yes"]);
+    let told = "client grafana has another secret than before, last changed in Keycloak by operator, 20";
+    assert!(applied.stderr.contains(told), "{}", applied.stderr);
+    let said = applied.success();
+    assert!(said.contains("workload of lab is as declared"), "{said}");
+    assert!(is_taken(
+        lab,
+        CLIENT,
+        &delivered(lab, "monitoring", "grafana-oidc")
+    ));
+    rotate(lab, &["--at-once"]).success();
+    let plan = lab.world.lotse(&["plan", "lab", "--detailed-exitcode"]);
+    assert_eq!(plan.code, Some(0), "{}", plan.stdout);
+}
+
 /// With the lab's sops on the search path and no key: what is sealed needs none.
 fn lotse(lab: &Lab, checkout: &Checkout, arguments: &[&str]) -> Ran {
     let mut command: Command = lab.world.command(arguments);
@@ -195,10 +271,9 @@ pub(crate) fn a_client_secret_is_kept_in_git_by_choice(lab: &Lab) {
     let second = delivered(lab, "website", "website-oidc");
     assert!(second != first && is_taken(lab, "website", &second) && is_taken(lab, "website", &first));
 
+    back_from_git(lab, checkout, &format!("{declared}{login}"));
     checkout.write(WEBSITE, &declared);
     checkout.write(ENVIRONMENT, &environment);
-    checkout.replace(KUSTOMIZATION, "resources:\n  - website-oidc.yaml", "resources:");
-    std::fs::remove_file(checkout.path().join(SEALED)).unwrap();
     checkout
         .lotse(lab, &["apply", "lab", "--prune", "--yes"])
         .success();

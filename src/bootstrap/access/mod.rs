@@ -4,6 +4,7 @@
 
 mod offline;
 mod online;
+mod strangers;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -14,7 +15,7 @@ use serde::Serialize;
 pub use online::prove_access;
 
 use crate::config::{App, Declarations, Grant, Person, Subject};
-use crate::desired::{KUBECTL_CLIENT, OIDC_PREFIX, group_name};
+use crate::desired::{KUBECTL_CLIENT, OIDC_PREFIX, group_of};
 use crate::names::{AppName, Login, TeamName};
 
 pub use offline::prove_offline;
@@ -147,6 +148,12 @@ pub struct Asked {
     pub everybody: bool,
 }
 
+impl Asked {
+    fn has(&self, app: &AppName) -> bool {
+        self.apps.is_empty() || self.apps.contains(app)
+    }
+}
+
 /// One person and one grant.
 #[derive(Clone, Copy, Debug)]
 struct Claimant<'declared> {
@@ -166,16 +173,13 @@ impl<'declared> Claimant<'declared> {
     }
 
     /// The group of the realm by which the grant is held.
-    fn group(&self, organisation: &Login) -> Option<String> {
-        Some(group_name(organisation, self.team()?))
+    fn group(&self, organisation: &Login) -> String {
+        group_of(organisation, &self.grant.subject)
     }
 
-    /// Kind and name of the subject of a role binding for the grant.
-    fn subject(&self, organisation: &Login) -> (&'static str, String) {
-        match self.group(organisation) {
-            Some(group) => ("Group", format!("{OIDC_PREFIX}{group}")),
-            None => ("User", format!("{OIDC_PREFIX}{}", self.login.folded())),
-        }
+    /// The subject of a role binding for the grant: a group, as the API server knows it.
+    fn subject(&self, organisation: &Login) -> String {
+        format!("{OIDC_PREFIX}{}", self.group(organisation))
     }
 
     /// Whether people.yaml knows the account at the forge.
@@ -222,9 +226,8 @@ impl<'declared> Claimant<'declared> {
 /// Everybody whose access is asked about.
 fn claimants<'declared>(declarations: &'declared Declarations, asked: &Asked) -> Vec<Claimant<'declared>> {
     let people = &declarations.people;
-    let of_app = |app: &&App| asked.apps.is_empty() || asked.apps.contains(&app.name);
     let mut claimants = Vec::new();
-    for app in declarations.apps.iter().filter(of_app) {
+    for app in declarations.apps.iter().filter(|app| asked.has(&app.name)) {
         for grant in &app.access {
             let everybody: Vec<&Login> = match &grant.subject {
                 Subject::Person(login) => vec![login],
@@ -275,15 +278,15 @@ fn not_asked(reason: impl Into<String>) -> StepOutcome {
     }
 }
 
-/// Whether a role binding gives `role` to the subject.
-fn binds(binding: &serde_json::Value, role: &str, (kind, name): (&str, &str)) -> bool {
+/// Whether a role binding gives `role` to the group.
+fn binds(binding: &serde_json::Value, role: &str, group: &str) -> bool {
     let subjects = binding["subjects"].as_array();
     binding["roleRef"]["kind"] == "ClusterRole"
         && binding["roleRef"]["name"] == role
         && subjects
             .into_iter()
             .flatten()
-            .any(|subject| subject["kind"] == kind && subject["name"] == name)
+            .any(|subject| subject["kind"] == "Group" && subject["name"] == group)
 }
 
 /// Whose tokens are looked at.

@@ -3,18 +3,20 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
+use super::strangers::strangers;
 use super::{
     Asked, CLIENT, Chain, Claimant, Hop, Step, StepOutcome, binds, broken, claimants, holds, not_asked,
 };
 use crate::bootstrap::cluster::{self, Workload};
 use crate::bootstrap::preflight::{self, Systems};
 use crate::bootstrap::proof::{Probe, accepted};
-use crate::bootstrap::{Bootstrap, BootstrapError, Stage, StageError};
+use crate::bootstrap::{Bootstrap, BootstrapError, Scope, Stage, StageError};
 use crate::desired::OIDC_PREFIX;
 use crate::kubernetes::Cluster;
 use crate::names::Login;
@@ -23,7 +25,8 @@ use crate::secret::Secret;
 use crate::surface::keycloak::{self, Standing};
 use crate::surface::workload::{self, Identity, Question};
 
-/// Follows every chain through the systems as they are.
+/// Follows every chain through the systems as they are. Who has access by a group that somebody put them into by hand has a
+/// chain too, which is broken at its first hop.
 ///
 /// # Errors
 /// When a system can't be asked at all; a hop that is broken is none.
@@ -32,12 +35,10 @@ pub async fn prove_access(
     asked: &Asked,
     reporter: &dyn Reporter,
 ) -> Result<Vec<Chain>, BootstrapError> {
-    let failed = |source: StageError| BootstrapError {
-        stage: Stage::Proof,
-        done: Vec::new(),
-        source: Box::new(source),
-    };
-    let systems = preflight::connect(bootstrap, reporter).await.map_err(failed)?;
+    let failed = |source: StageError| BootstrapError::at_once(Stage::Proof, source);
+    let systems = preflight::connect(bootstrap, &Scope::default(), reporter)
+        .await
+        .map_err(failed)?;
     let workload = cluster::connect(bootstrap, &systems).await.map_err(failed)?;
     let task = Task::start(reporter, "proof", "what people may do");
     let mut proof = Proof {
@@ -51,6 +52,7 @@ pub async fn prove_access(
     for claimant in claimants(bootstrap.declarations, asked) {
         chains.push(proof.follow(&claimant).await.map_err(failed)?);
     }
+    chains.extend(strangers(bootstrap, &systems, asked).await.map_err(failed)?);
     task.finish(match chains.len() {
         1 => "1 chain followed".to_owned(),
         many => format!("{many} chains followed"),
@@ -58,12 +60,15 @@ pub async fn prove_access(
     Ok(chains)
 }
 
+/// So long the API server is asked again. Nothing was changed here that it could still be about to take up.
+const ASKED_WITHIN: Duration = Duration::from_secs(10);
+
 /// What is known of a person, asked once.
 #[derive(Clone)]
 struct Known {
     standing: Option<Standing>,
     /// What a token says, and the token itself where they could be logged in.
-    token: Option<Token>,
+    token: Option<Result<Token, String>>,
     /// As whom the API server knows the bearer.
     identity: Option<Result<Identity, String>>,
 }
@@ -86,9 +91,7 @@ impl Proof<'_> {
     async fn follow(&mut self, claimant: &Claimant<'_>) -> Result<Chain, StageError> {
         let mut chain = claimant.chain();
         for hop in Hop::ALL {
-            let Some(outcome) = self.look(claimant, hop).await? else {
-                continue;
-            };
+            let outcome = self.look(claimant, hop).await?;
             let is_broken = matches!(outcome, StepOutcome::Broken { .. });
             chain.steps.push(Step { hop, outcome });
             if is_broken {
@@ -98,23 +101,19 @@ impl Proof<'_> {
         Ok(chain)
     }
 
-    /// One hop; nothing where a grant has none of the kind.
-    async fn look(&mut self, claimant: &Claimant<'_>, hop: Hop) -> Result<Option<StepOutcome>, StageError> {
+    async fn look(&mut self, claimant: &Claimant<'_>, hop: Hop) -> Result<StepOutcome, StageError> {
         let organisation = &self.bootstrap.environment.identity.github.organisation;
         let group = claimant.group(organisation);
         Ok(match hop {
-            Hop::Grant => Some(claimant.granted(self.bootstrap.today)),
-            Hop::Link => Some(self.link(claimant).await?),
-            Hop::User => Some(self.user(claimant).await?),
-            Hop::Group => match group {
-                Some(group) => Some(self.group(claimant, &group).await?),
-                None => None,
-            },
-            Hop::Claim => Some(self.claim(claimant, group.as_deref()).await?),
-            Hop::Prefix => Some(self.prefix(claimant, group.as_deref()).await?),
-            Hop::Binding => Some(self.binding(claimant).await?),
-            Hop::Allowed => Some(self.allowed(claimant).await?),
-            Hop::Forbidden => Some(self.forbidden(claimant).await?),
+            Hop::Grant => claimant.granted(self.bootstrap.today),
+            Hop::Link => self.link(claimant).await?,
+            Hop::User => self.user(claimant).await?,
+            Hop::Group => self.group(claimant, &group).await?,
+            Hop::Claim => self.claim(claimant, &group).await?,
+            Hop::Prefix => self.prefix(claimant, &group).await?,
+            Hop::Binding => self.binding(claimant).await?,
+            Hop::Allowed => self.allowed(claimant).await?,
+            Hop::Forbidden => self.forbidden(claimant).await?,
         })
     }
 
@@ -143,6 +142,13 @@ impl Proof<'_> {
                 format!("the user {} is disabled", user.username),
                 "somebody disabled them in Keycloak's console: enable them there, or take them out of people.yaml",
             ),
+            Some(user) if user.has_own_way_in => broken(
+                format!(
+                    "the user {} has a password or a key of their own, and can log in without the forge",
+                    user.username
+                ),
+                "delete it in Keycloak's console (the user's credentials), and look who set it",
+            ),
             Some(user) if user.username != wanted => broken(
                 format!("the linked user is called {}, not {wanted}", user.username),
                 "a login was renamed at the forge: correct it in people.yaml",
@@ -166,13 +172,15 @@ impl Proof<'_> {
         })
     }
 
-    async fn claim(
-        &mut self,
-        claimant: &Claimant<'_>,
-        group: Option<&str>,
-    ) -> Result<StepOutcome, StageError> {
+    async fn claim(&mut self, claimant: &Claimant<'_>, group: &str) -> Result<StepOutcome, StageError> {
         let remedy = self.apply("keycloak");
-        let token = self.token(claimant).await?;
+        let token = match self.token(claimant).await? {
+            Ok(token) => token,
+            Err(reason) => {
+                let problem = format!("{} can't log in: {reason}", claimant.login);
+                return Ok(broken(problem, remedy));
+            }
+        };
         let user = claimant.login.folded();
         let groups = token.claims["groups"].as_array().cloned().unwrap_or_default();
         if token.claims["preferred_username"] != user.as_str() {
@@ -184,21 +192,17 @@ impl Proof<'_> {
         } else {
             "in a token of theirs"
         };
-        Ok(match group {
-            Some(group) if !groups.iter().any(|name| name == group) => broken(
+        Ok(if groups.iter().any(|name| name == group) {
+            holds(format!("{group} {how}"))
+        } else {
+            broken(
                 format!("the claim groups of tokens for {CLIENT} has no {group}"),
                 remedy,
-            ),
-            Some(group) => holds(format!("{group} {how}")),
-            None => holds(format!("{user} {how}")),
+            )
         })
     }
 
-    async fn prefix(
-        &mut self,
-        claimant: &Claimant<'_>,
-        group: Option<&str>,
-    ) -> Result<StepOutcome, StageError> {
+    async fn prefix(&mut self, claimant: &Claimant<'_>, group: &str) -> Result<StepOutcome, StageError> {
         let remedy = "the API server was told otherwise: `lotse apply ENVIRONMENT --target management`"
             .replace("ENVIRONMENT", self.bootstrap.environment.name.as_str());
         let identity = match self.identity(claimant).await? {
@@ -211,26 +215,22 @@ impl Proof<'_> {
                 ));
             }
         };
-        let (user, wanted) = (
-            format!("{OIDC_PREFIX}{}", claimant.login.folded()),
-            group.map(|group| format!("{OIDC_PREFIX}{group}")),
-        );
+        let user = format!("{OIDC_PREFIX}{}", claimant.login.folded());
+        let wanted = format!("{OIDC_PREFIX}{group}");
         if identity.username != user {
             let problem = format!("the API server knows them as {}, not {user}", identity.username);
             return Ok(broken(problem, remedy));
         }
-        Ok(match wanted {
-            Some(wanted) if !identity.groups.contains(&wanted) => {
-                broken(format!("the API server does not see the group {wanted}"), remedy)
-            }
-            Some(wanted) => holds(format!("{user}, {wanted}")),
-            None => holds(user),
+        Ok(if identity.groups.contains(&wanted) {
+            holds(format!("{user}, {wanted}"))
+        } else {
+            broken(format!("the API server does not see the group {wanted}"), remedy)
         })
     }
 
     async fn binding(&self, claimant: &Claimant<'_>) -> Result<StepOutcome, StageError> {
         let organisation = &self.bootstrap.environment.identity.github.organisation;
-        let (kind, name) = claimant.subject(organisation);
+        let name = claimant.subject(organisation);
         let app = claimant.app.name.as_str();
         let bindings = self
             .workload
@@ -239,7 +239,7 @@ impl Proof<'_> {
             .await?;
         let found = bindings
             .iter()
-            .find(|binding| binds(&binding.data, &claimant.grant.role, (kind, &name)));
+            .find(|binding| binds(&binding.data, &claimant.grant.role, &name));
         Ok(match found {
             Some(binding) => {
                 let binding = binding.metadata.name.clone().unwrap_or_default();
@@ -337,8 +337,8 @@ impl Proof<'_> {
 
     /// By their own token where there is one; else as Kubernetes sees whoever has their name and groups.
     async fn may(&mut self, claimant: &Claimant<'_>, question: &Question) -> Result<bool, StageError> {
-        let token = self.token(claimant).await?.real.clone();
-        if let Some(token) = token {
+        let token = self.token(claimant).await?.ok();
+        if let Some(token) = token.and_then(|token| token.real) {
             let cluster = self.as_bearer(&token).await?;
             return Ok(workload::can(&cluster, claimant.login.as_str(), question).await?);
         }
@@ -382,38 +382,38 @@ impl Proof<'_> {
         }))
     }
 
-    async fn token(&mut self, claimant: &Claimant<'_>) -> Result<Token, StageError> {
+    /// A token of theirs, or why they could not be logged in.
+    async fn token(&mut self, claimant: &Claimant<'_>) -> Result<Result<Token, String>, StageError> {
         if let Some(token) = &self.known(claimant).await?.token {
             return Ok(token.clone());
         }
-        let token = if let Some(real) = self.logged_in(claimant.login).await? {
-            Token {
+        let token = match self.logged_in(claimant.login).await {
+            Some(Ok(real)) => Ok(Token {
                 claims: claims(&real),
                 real: Some(real),
+            }),
+            Some(Err(reason)) => Err(reason),
+            None => {
+                let realm = &self.bootstrap.desired.realm.name;
+                let claims = match self.known(claimant).await?.standing.clone() {
+                    Some(user) => {
+                        keycloak::example_token(&self.systems.keycloak, realm, CLIENT, &user).await?
+                    }
+                    None => Value::Null,
+                };
+                Ok(Token { claims, real: None })
             }
-        } else {
-            let realm = &self.bootstrap.desired.realm.name;
-            let claims = match self.known(claimant).await?.standing.clone() {
-                Some(user) => keycloak::example_token(&self.systems.keycloak, realm, CLIENT, &user).await?,
-                None => Value::Null,
-            };
-            Token { claims, real: None }
         };
         self.known(claimant).await?.token = Some(token.clone());
         Ok(token)
     }
 
-    async fn logged_in(&self, person: &Login) -> Result<Option<Secret>, StageError> {
-        let Some(login) = self.bootstrap.login else {
-            return Ok(None);
-        };
+    /// Nothing where nobody can be logged in from here.
+    async fn logged_in(&self, person: &Login) -> Option<Result<Secret, String>> {
+        let login = self.bootstrap.login?;
         self.task.waiting(format!("{person} logs in"));
         let issuer = self.bootstrap.environment.identity.issuer();
-        let token = login.token(&issuer, person).await;
-        token.map(Some).map_err(|reason| StageError::Login {
-            person: person.to_string(),
-            reason,
-        })
+        Some(login.token(&issuer, person).await)
     }
 
     /// As whom the API server knows them; nothing where nobody can be logged in.
@@ -424,12 +424,11 @@ impl Proof<'_> {
         if let Some(identity) = &self.known(claimant).await?.identity {
             return Ok(Some(identity.clone()));
         }
-        let Some(token) = self.token(claimant).await?.real else {
+        let Some(token) = self.token(claimant).await?.ok().and_then(|token| token.real) else {
             return Ok(None);
         };
         let cluster = self.as_bearer(&token).await?;
-        let limit = self.bootstrap.limits.of_stage(Stage::Proof);
-        let identity = match accepted(&cluster, claimant.login, limit, self.task).await {
+        let identity = match accepted(&cluster, claimant.login, ASKED_WITHIN, self.task).await {
             Ok(identity) => Ok(identity),
             Err(StageError::Workload(refused)) => Err(refused.to_string()),
             Err(other) => return Err(other),

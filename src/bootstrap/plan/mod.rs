@@ -27,7 +27,7 @@ use crate::names::EnvironmentName;
 use crate::plan::{Action, Change, FieldChange, FieldConflict, Plan};
 use crate::report::{Reporter, Task};
 use crate::surface::git::{self, GitOperation};
-use crate::surface::keycloak::{self, KeycloakOperation};
+use crate::surface::keycloak::{self, KeycloakOperation, Prune};
 use crate::surface::management;
 
 /// `apiVersion` of a plan as it is written for programs.
@@ -104,6 +104,9 @@ pub struct EnvironmentPlan {
     pub kind: String,
     /// Name of the environment.
     pub environment: String,
+    /// Whether it removes what is not declared from the realm.
+    #[serde(default)]
+    pub prune: bool,
     /// The systems, in the order of a bring-up.
     pub surfaces: Vec<SurfacePlan>,
 }
@@ -123,6 +126,9 @@ pub struct SurfacePlan {
     /// Objects that we made, which are no longer declared and stay.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub undeclared: Vec<String>,
+    /// What is not as declared and is left as it is, one sentence each with what to do about it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// One change.
@@ -136,7 +142,7 @@ pub struct PlannedChange {
     pub action: Action,
     /// The object in its system's words (`Namespace/monitoring`, `client kubectl`).
     pub object: String,
-    /// What differs; empty for what is created or removed.
+    /// What differs; empty for what is removed, and for most of what is created.
     pub fields: Vec<FieldChange>,
     /// Fields that other programs look after: it is not changed unless they are taken over.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -165,6 +171,12 @@ impl EnvironmentPlan {
             .all(|surface| surface.changes.is_empty() && surface.known_after.is_empty())
     }
 
+    /// Whether something is not as declared: it would be changed, or is left to a person.
+    #[must_use]
+    pub fn differs(&self) -> bool {
+        !self.is_empty() || self.surfaces.iter().any(|surface| !surface.warnings.is_empty())
+    }
+
     /// How many changes are of `action`.
     #[must_use]
     pub fn count(&self, action: Action) -> usize {
@@ -189,6 +201,7 @@ impl EnvironmentPlan {
             narrow(&mut plan.changes, scope);
             plan.known_after.clear();
             plan.undeclared.clear();
+            plan.warnings.clear();
         }
         self.surfaces
             .retain(|plan| scope.has(plan.surface) || !plan.changes.is_empty());
@@ -263,48 +276,57 @@ impl<'bootstrap> Ownership<'bootstrap> {
     }
 }
 
-/// Finds out what a bring-up would change.
+/// Finds out what a bring-up would change in the systems that `scope` has something in.
 ///
 /// # Errors
 /// When a system can't be asked, or something is in the way that a bring-up would not overwrite.
 pub async fn plan(
     bootstrap: &Bootstrap<'_>,
+    scope: &Scope,
     reporter: &dyn Reporter,
 ) -> Result<EnvironmentPlan, BootstrapError> {
-    let systems = preflight::connect(bootstrap, reporter)
+    let systems = preflight::connect(bootstrap, scope, reporter)
         .await
         .map_err(|source| failed(Stage::Preflight, source))?;
-    let task = Task::start(reporter, "plan", "comparing every system with what is declared");
+    let task = Task::start(reporter, "plan", "comparing what is there with what is declared");
     let ownership = Ownership::of(bootstrap);
+    let touches = |surface| scope.touches(surface);
     let (management, keycloak, git, workload) = tokio::join!(
-        of_management(bootstrap, &systems),
-        of_keycloak(bootstrap, &systems),
-        of_git(bootstrap, &systems, &ownership),
-        workload::of_workload(bootstrap, &systems, &ownership),
+        asked(touches(Surface::Management), of_management(bootstrap, &systems)),
+        asked(
+            touches(Surface::Keycloak),
+            of_keycloak(bootstrap, (&systems, scope))
+        ),
+        asked(touches(Surface::Git), of_git(bootstrap, &systems, &ownership)),
+        workload::of_workload(bootstrap, (&systems, scope), &ownership),
     );
-    let (workload, dns) = workload.map_err(|(stage, source)| failed(stage, source))?;
+    let surfaces = [
+        management.map_err(|source| failed(Stage::Cluster, source))?,
+        keycloak.map_err(|source| failed(Stage::Logins, source))?,
+        git.map_err(|source| failed(Stage::Git, source))?,
+    ];
+    let of_cluster = workload.map_err(|(stage, source)| failed(stage, source))?;
     let plan = EnvironmentPlan {
         api_version: API_VERSION.to_owned(),
         kind: KIND.to_owned(),
         environment: bootstrap.environment.name.to_string(),
-        surfaces: vec![
-            management.map_err(|source| failed(Stage::Cluster, source))?,
-            keycloak.map_err(|source| failed(Stage::Logins, source))?,
-            git.map_err(|source| failed(Stage::Git, source))?,
-            workload,
-            dns,
-        ],
+        prune: bootstrap.pruning.is_some(),
+        surfaces: surfaces.into_iter().flatten().chain(of_cluster).collect(),
     };
-    task.finish("every system was compared, none was changed");
-    Ok(plan)
+    task.finish("compared, and nothing changed");
+    Ok(plan.only(scope))
+}
+
+/// Looks at a system where it is asked for.
+async fn asked(
+    is_asked: bool,
+    look: impl Future<Output = Result<SurfacePlan, StageError>>,
+) -> Result<Option<SurfacePlan>, StageError> {
+    if is_asked { look.await.map(Some) } else { Ok(None) }
 }
 
 fn failed(stage: Stage, source: StageError) -> BootstrapError {
-    BootstrapError {
-        stage,
-        done: Vec::new(),
-        source: Box::new(source),
-    }
+    BootstrapError::at_once(stage, source)
 }
 
 async fn of_management(bootstrap: &Bootstrap<'_>, systems: &Systems) -> Result<SurfacePlan, StageError> {
@@ -327,6 +349,7 @@ async fn of_management(bootstrap: &Bootstrap<'_>, systems: &Systems) -> Result<S
         changes: changes(&plan, |_| None),
         known_after: Vec::new(),
         undeclared: named(&undeclared::beside(bootstrap, &systems.management).await?),
+        warnings: Vec::new(),
     })
 }
 
@@ -334,13 +357,21 @@ fn named(objects: &[ObjectReference]) -> Vec<String> {
     objects.iter().map(ToString::to_string).collect()
 }
 
-async fn of_keycloak(bootstrap: &Bootstrap<'_>, systems: &Systems) -> Result<SurfacePlan, StageError> {
+/// Of the applications in `scope`, what `logins` would do of them: what is of people is of the first of them.
+async fn of_keycloak(
+    bootstrap: &Bootstrap<'_>,
+    (systems, scope): (&Systems, &Scope),
+) -> Result<SurfacePlan, StageError> {
     let fingerprint = identity::fingerprint(bootstrap);
-    let wanted = identity::wanted(bootstrap, &fingerprint, None);
+    let part = scope.part(bootstrap);
+    let wanted = identity::wanted(bootstrap, &fingerprint, part.as_ref());
     let (observed, mut plan) = keycloak::look(&systems.keycloak, &wanted, bootstrap.prune()).await?;
     keycloak::attribute(&systems.keycloak, &observed, &mut plan).await?;
     let app_of = |operation: &KeycloakOperation| {
-        let client = operation.client()?;
+        let Some(client) = operation.client() else {
+            let first = scope.apps.first().filter(|_| part.is_some());
+            return first.map(ToString::to_string);
+        };
         let clients = &wanted.realm.clients;
         let client = clients.iter().find(|each| each.client_id == client)?;
         match &client.kind {
@@ -348,6 +379,15 @@ async fn of_keycloak(bootstrap: &Bootstrap<'_>, systems: &Systems) -> Result<Sur
             ClientKind::Public => None,
         }
     };
+    let mut warnings = keycloak::loopholes(&wanted, &observed);
+    let mut undeclared = Vec::new();
+    if bootstrap.prune() == Prune::Keep {
+        let strangers = identity::strangers(systems, &wanted, &observed).await?;
+        let strangers = strangers.changes();
+        warnings.extend(strangers.map(|each| identity::of_stranger(bootstrap, each)));
+        let left = keycloak::undeclared(&wanted, &observed);
+        undeclared.extend(left.iter().map(ToString::to_string));
+    }
     let account = identity::plan_account(bootstrap, systems).await?;
     let mut planned = changes(&plan, app_of);
     planned.extend(changes(&account, |_| None));
@@ -356,7 +396,8 @@ async fn of_keycloak(bootstrap: &Bootstrap<'_>, systems: &Systems) -> Result<Sur
         place: format!("realm {}", wanted.realm.name),
         changes: planned,
         known_after: Vec::new(),
-        undeclared: Vec::new(),
+        undeclared,
+        warnings,
     })
 }
 
@@ -376,6 +417,7 @@ async fn of_git(
         changes: changes(&plan, |operation| ownership.of_path(operation.path())),
         known_after: Vec::new(),
         undeclared: Vec::new(),
+        warnings: Vec::new(),
     })
 }
 
@@ -451,11 +493,13 @@ mod tests {
                 after: "then".into(),
             }],
             undeclared: Vec::new(),
+            warnings: Vec::new(),
         };
         EnvironmentPlan {
             api_version: API_VERSION.into(),
             kind: KIND.into(),
             environment: "lab".into(),
+            prune: false,
             surfaces: vec![
                 of(Surface::Git, vec![change(Some("web"), "a"), change(None, "b")]),
                 of(Surface::Dns, vec![change(None, "c")]),

@@ -160,12 +160,14 @@ mod tests {
             api_version: API_VERSION.into(),
             kind: KIND.into(),
             environment: "lab".into(),
+            prune: false,
             surfaces: vec![SurfacePlan {
                 surface: Surface::Dns,
                 place: String::new(),
                 changes: changes.iter().map(change).collect(),
                 known_after: Vec::new(),
                 undeclared: Vec::new(),
+                warnings: Vec::new(),
             }],
         }
     }

@@ -34,13 +34,23 @@ pub(super) async fn pruned(
     for text in files.values() {
         for manifest in objects(text) {
             let reference = ObjectReference::from(&manifest);
-            if !desired.contains(&reference) && cluster.read(&reference).await?.is_some() {
+            let is_gone = !desired.contains(&reference) && !is_handed_over(bootstrap, &reference);
+            if is_gone && cluster.read(&reference).await?.is_some() {
                 let change = Change::whole(Action::Delete, reference.to_string());
                 removed.push(PlannedChange::new(ownership.of_manifest(&manifest), change));
             }
         }
     }
     Ok(removed)
+}
+
+/// Whether it is the Secret of a login that was in Git and is written into the cluster now.
+fn is_handed_over(bootstrap: &Bootstrap<'_>, reference: &ObjectReference) -> bool {
+    let mut clients = bootstrap.desired.realm.clients.iter();
+    let namespace = reference.namespace.as_deref().unwrap_or_default();
+    reference.kind == "Secret"
+        && clients
+            .any(|client| !client.kind.is_in_git() && client.kind.has_secret(namespace, &reference.name))
 }
 
 /// The Kubernetes objects of a file; what kustomize reads itself is none.

@@ -1,7 +1,7 @@
 //! The plan of the workload cluster, and of the zone, which needs the address of its gateway.
 
 use super::super::preflight::Systems;
-use super::super::{Bootstrap, Stage, StageError, identity, names, undeclared};
+use super::super::{Bootstrap, Scope, Stage, StageError, identity, names, undeclared};
 use super::pruned::pruned;
 use super::{KnownAfter, Ownership, PlannedChange, Surface, SurfacePlan, changes, named, of_objects};
 use crate::config::{Delivery, FluxCredentials};
@@ -11,9 +11,9 @@ use crate::kubernetes::{Cluster, KubernetesError, ObjectReference};
 use crate::plan::{Action, Change, FieldChange};
 use crate::ssh::DeployKey;
 use crate::surface::git::deploy_key::{self, Registration};
-use crate::surface::keycloak::KeycloakError;
+use crate::surface::keycloak::{self, KeycloakError};
 use crate::surface::management::{self, ManagementError};
-use crate::surface::workload::{self, ObservedSource};
+use crate::surface::workload::{self, ClientCredentials, LoginSecret, ObservedSource};
 
 /// A part of the plan, or the stage that could not be planned.
 type Planned<T> = Result<T, (Stage, StageError)>;
@@ -21,9 +21,13 @@ type Planned<T> = Result<T, (Stage, StageError)>;
 /// Plans the workload cluster and the zone.
 pub(super) async fn of_workload(
     bootstrap: &Bootstrap<'_>,
-    systems: &Systems,
+    (systems, scope): (&Systems, &Scope),
     ownership: &Ownership<'_>,
-) -> Planned<(SurfacePlan, SurfacePlan)> {
+) -> Planned<Vec<SurfacePlan>> {
+    let (is_of_workload, is_of_zone) = (scope.touches(Surface::Workload), scope.touches(Surface::Dns));
+    if !is_of_workload && !is_of_zone {
+        return Ok(Vec::new());
+    }
     let in_flux = |source| (Stage::Flux, source);
     let in_dns = |source| (Stage::Dns, source);
     let plan = |changes, known_after| SurfacePlan {
@@ -32,6 +36,7 @@ pub(super) async fn of_workload(
         changes,
         known_after,
         undeclared: Vec::new(),
+        warnings: Vec::new(),
     };
     let zone = |changes, known_after| SurfacePlan {
         surface: Surface::Dns,
@@ -39,6 +44,7 @@ pub(super) async fn of_workload(
         changes,
         known_after,
         undeclared: Vec::new(),
+        warnings: Vec::new(),
     };
     let cluster = match connect(bootstrap, systems).await.map_err(in_flux)? {
         Connection::Made(cluster) => cluster,
@@ -51,23 +57,33 @@ pub(super) async fn of_workload(
                 "{} objects that Flux delivers",
                 bootstrap.desired.delivered().count()
             ));
-            return Ok((
+            return Ok(vec![
                 plan(Vec::new(), vec![objects]),
                 zone(Vec::new(), vec![later(names::wildcard(bootstrap))]),
-            ));
+            ]);
         }
     };
-    let objects = objects(bootstrap, systems, &cluster, ownership)
-        .await
-        .map_err(in_flux)?;
-    let (records, later) = records(bootstrap, systems, &cluster).await.map_err(in_dns)?;
-    let undeclared = undeclared::inside(bootstrap, &cluster).await;
-    let undeclared = undeclared.map_err(|error| in_flux(error.into()))?;
-    let plan = SurfacePlan {
-        undeclared: named(&undeclared),
-        ..plan(objects, Vec::new())
-    };
-    Ok((plan, zone(records, later)))
+    let mut plans = Vec::new();
+    if is_of_workload {
+        let (objects, warnings) = objects(bootstrap, systems, &cluster, ownership)
+            .await
+            .map_err(in_flux)?;
+        let undeclared = undeclared::inside(bootstrap, &cluster).await;
+        let undeclared = undeclared.map_err(|error| in_flux(error.into()))?;
+        plans.push(SurfacePlan {
+            undeclared: named(&undeclared),
+            warnings,
+            ..plan(objects, Vec::new())
+        });
+    }
+    if is_of_zone {
+        let records = records(bootstrap, systems, &cluster).await.map_err(in_dns)?;
+        plans.push(SurfacePlan {
+            warnings: records.warnings,
+            ..zone(records.changes, records.known_after)
+        });
+    }
+    Ok(plans)
 }
 
 /// Whether the workload cluster can be asked.
@@ -111,7 +127,7 @@ async fn objects(
     systems: &Systems,
     cluster: &Cluster,
     ownership: &Ownership<'_>,
-) -> Result<Vec<PlannedChange>, StageError> {
+) -> Result<(Vec<PlannedChange>, Vec<String>), StageError> {
     let delivered: Vec<Manifest> = bootstrap.desired.delivered().collect();
     let (components, sync, objects, removed, secrets) = tokio::try_join!(
         async { Ok(workload::plan_components(cluster, &bootstrap.flux).await?) },
@@ -120,6 +136,7 @@ async fn objects(
         pruned(bootstrap, systems, cluster, (&delivered, ownership)),
         secrets(bootstrap, systems, cluster),
     )?;
+    let (secrets, warnings) = secrets;
     let is_planned = |change: &PlannedChange, earlier: &[PlannedChange]| {
         earlier.iter().any(|other| other.object == change.object)
     };
@@ -132,15 +149,16 @@ async fn objects(
     }
     planned.extend(removed);
     planned.extend(secrets);
-    Ok(planned)
+    Ok((planned, warnings))
 }
 
-/// Secrets that are not there, or are not those of their clients; values are masked.
+/// Secrets that are not there, or are not those of their clients; values are masked. With what only somebody who commits
+/// can mend.
 async fn secrets(
     bootstrap: &Bootstrap<'_>,
     systems: &Systems,
     cluster: &Cluster,
-) -> Result<Vec<PlannedChange>, StageError> {
+) -> Result<(Vec<PlannedChange>, Vec<String>), StageError> {
     let given = management::workload_secrets(bootstrap.environment);
     let plan = cluster.clone().overruling(true).plan(&given).await?;
     let mut planned = changes(&plan, |_| None);
@@ -150,35 +168,85 @@ async fn secrets(
         let plan = cluster.plan(&[secret]).await?;
         planned.extend(changes(&plan, |_| None));
     }
-    let realm = &bootstrap.desired.realm;
-    for client in &realm.clients {
+    let mut warnings = Vec::new();
+    for client in &bootstrap.desired.realm.clients {
         let ClientKind::Confidential {
             namespace,
             secret,
-            delivery: Delivery::Cluster,
+            delivery,
         } = &client.kind
         else {
             continue;
         };
-        let app = Some(namespace.clone());
-        let reference = ObjectReference::new("v1", "Secret", secret).in_namespace(namespace);
-        if let Some(absent) = missing(cluster, app.clone(), &reference).await? {
-            planned.push(absent);
-            continue;
-        }
-        match identity::credentials(bootstrap, systems, &client.client_id).await {
-            Ok(credentials) => {
-                let plan = workload::plan_client_secret(cluster, namespace, secret, &credentials).await?;
-                planned.extend(changes(&plan, |_| app.clone()));
-            }
+        let credentials = match identity::credentials(bootstrap, systems, &client.client_id).await {
+            Ok(credentials) => Some(credentials),
             // The client is made first, with another secret than that of an earlier one.
-            Err(StageError::Keycloak(KeycloakError::Absent { .. })) => {
-                planned.push(PlannedChange::new(app, changed(Action::Update, &reference)));
-            }
+            Err(StageError::Keycloak(KeycloakError::Absent { .. })) => None,
             Err(other) => return Err(other),
+        };
+        match (delivery, credentials) {
+            (Delivery::Git, None) => {}
+            (Delivery::Git, Some(credentials)) => {
+                warnings.extend(identity::compare_sealed(bootstrap, secret, &credentials));
+            }
+            (Delivery::Cluster, credentials) => {
+                let login = identity::login_secret(bootstrap, namespace, secret);
+                let changes = carried(
+                    systems,
+                    cluster,
+                    &login,
+                    (&bootstrap.desired.realm.name, credentials),
+                );
+                let app = Some(namespace.clone());
+                let changes = changes.await?.into_iter();
+                planned.extend(changes.map(|change| PlannedChange::new(app.clone(), change)));
+            }
         }
     }
-    Ok(planned)
+    Ok((planned, warnings))
+}
+
+/// What would be done about the Secret of one login; `credentials` are none where the client is still to be made.
+async fn carried(
+    systems: &Systems,
+    cluster: &Cluster,
+    login: &LoginSecret<'_>,
+    (realm, credentials): (&str, Option<ClientCredentials>),
+) -> Result<Vec<Change>, StageError> {
+    let reference = login.reference();
+    let Some(observed) = cluster.read(&reference).await? else {
+        return Ok(vec![changed(Action::Create, &reference)]);
+    };
+    let conflicts = workload::written_by_others(&observed);
+    if !conflicts.is_empty() && !workload::is_of_flux(&observed) && !cluster.overrules() {
+        return Ok(vec![Change {
+            conflicts,
+            ..changed(Action::Adopt, &reference)
+        }]);
+    }
+    let Some(credentials) = credentials else {
+        return Ok(vec![changed(Action::Update, &reference)]);
+    };
+    if workload::is_of_flux(&observed) {
+        let field = FieldChange {
+            path: "delivery".to_owned(),
+            before: Some("git".to_owned()),
+            after: Some("cluster".to_owned()),
+        };
+        return Ok(vec![Change {
+            fields: vec![field],
+            ..changed(Action::Update, &reference)
+        }]);
+    }
+    let plan = login.plan(cluster, &credentials).await?;
+    let mut changes: Vec<Change> = plan.changes().cloned().collect();
+    for change in &mut changes {
+        let has_another = |field: &FieldChange| field.path.ends_with("clientSecret");
+        if change.by.is_none() && change.fields.iter().any(has_another) {
+            change.by = keycloak::secret_giver(&systems.keycloak, realm, &credentials.client_id).await?;
+        }
+    }
+    Ok(changes)
 }
 
 /// The secret by which Flux reads the repository; where it is a deploy key, its registration at the forge too.
@@ -251,32 +319,45 @@ fn former_keys(found: &Registration, title: &str) -> impl Iterator<Item = Planne
     })
 }
 
-async fn missing(
-    cluster: &Cluster,
-    app: Option<String>,
-    reference: &ObjectReference,
-) -> Result<Option<PlannedChange>, StageError> {
-    let is_there = cluster.read(reference).await?.is_some();
-    Ok((!is_there).then(|| PlannedChange::new(app, changed(Action::Create, reference))))
-}
-
 fn changed(action: Action, reference: &ObjectReference) -> Change {
     Change::whole(action, reference.to_string())
 }
 
+/// What there is to be said of the zone.
+#[derive(Default)]
+struct Records {
+    changes: Vec<PlannedChange>,
+    known_after: Vec<KnownAfter>,
+    warnings: Vec<String>,
+}
+
+/// A record that belongs to somebody else is left to a person; the other systems are planned all the same.
 async fn records(
     bootstrap: &Bootstrap<'_>,
     systems: &Systems,
     cluster: &Cluster,
-) -> Result<(Vec<PlannedChange>, Vec<KnownAfter>), StageError> {
+) -> Result<Records, StageError> {
     let holder = &bootstrap.desired.address_of;
     let Some(address) = workload::address(cluster, holder).await? else {
         let later = KnownAfter {
             what: names::wildcard(bootstrap),
             after: format!("{holder} has an address"),
         };
-        return Ok((Vec::new(), vec![later]));
+        return Ok(Records {
+            known_after: vec![later],
+            ..Records::default()
+        });
     };
-    let (plan, _) = names::plan_record(bootstrap, systems, address).await?;
-    Ok((changes(&plan, |_| None), Vec::new()))
+    match names::plan_record(bootstrap, systems, address).await {
+        Ok(wildcard) => Ok(Records {
+            changes: changes(&wildcard.plan, |_| None),
+            warnings: wildcard.beside,
+            ..Records::default()
+        }),
+        Err(StageError::Records(conflicts)) => Ok(Records {
+            warnings: conflicts.0.iter().map(ToString::to_string).collect(),
+            ..Records::default()
+        }),
+        Err(other) => Err(other),
+    }
 }

@@ -14,8 +14,8 @@ const BOOTSTRAP_REMEDY: &str = "set what identity.admin.bootstrap names to an ad
 type Identity = config::Identity<String, Secret>;
 type Connected = Looked<(Admin, Option<Accounts>)>;
 
-/// Connects as whoever can administer the realm.
-pub(super) async fn look(identity: &Identity) -> Connected {
+/// Connects as whoever can administer the realm; asks nothing where the realm is not needed.
+pub(super) async fn look(identity: &Identity, is_needed: bool) -> Connected {
     let id = CheckId::KeycloakAnswers;
     let authority = match &identity.certificate_authority {
         None => None,
@@ -31,6 +31,23 @@ pub(super) async fn look(identity: &Identity) -> Connected {
         },
     };
     let connect = |credentials| Admin::with(&identity.url, credentials, authority.as_deref());
+    if !is_needed {
+        let credentials = match &identity.admin {
+            config::Admin::User(user) => of_user(user),
+            config::Admin::Account {
+                client_id,
+                client_secret,
+                ..
+            } => Credentials::Account {
+                client_id: client_id.clone(),
+                secret: client_secret.clone(),
+            },
+        };
+        return match connect(credentials) {
+            Ok(admin) => Looked::with((admin, None), Vec::new()),
+            Err(error) => Looked::without(Check::by_error(id, &error, REMEDY)),
+        };
+    }
     let connected = match &identity.admin {
         config::Admin::User(user) => {
             connect(of_user(user)).map(|admin| Box::pin(as_user(admin, identity, None)))

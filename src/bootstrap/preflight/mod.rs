@@ -12,15 +12,18 @@ mod management;
 mod repository;
 mod versions;
 
-use super::{Bootstrap, StageError};
+use super::{Bootstrap, Scope, StageError, Surface};
 use crate::age::Identity;
+use crate::causes;
 use crate::config::{self, DnsProvider};
 use crate::kubernetes::Cluster;
+use crate::names::DomainName;
 use crate::report::{Reporter, Task};
 use crate::secret::Secret;
-use crate::surface::dns::{Rfc2136, TsigAlgorithm, TsigKey};
+use crate::surface::dns::{Designate, DnsError, Rfc2136, TsigAlgorithm, TsigKey, Zone};
 use crate::surface::git::{Branch, GitError, ObservedBranch, Repository};
 use crate::surface::keycloak::Admin;
+use crate::surface::openstack;
 
 pub use check::{Check, CheckId, CheckOutcome, Chosen, UnknownCheck};
 
@@ -30,7 +33,7 @@ pub(super) struct Systems {
     pub(super) branch: Branch,
     /// What the branch had before this bring-up.
     pub(super) published: ObservedBranch,
-    pub(super) zone: Rfc2136,
+    pub(super) zone: Zone,
     pub(super) keycloak: Admin,
     /// The service account that is declared in place of an administrator.
     pub(super) accounts: Option<Accounts>,
@@ -51,13 +54,17 @@ struct Looked<System> {
     checks: Vec<Check>,
 }
 
-/// Connects to every system and runs all checks.
+/// Connects to every system and runs the checks of those that `scope` has something in.
 pub(super) async fn connect(
     bootstrap: &Bootstrap<'_>,
+    scope: &Scope,
     reporter: &dyn Reporter,
 ) -> Result<Systems, StageError> {
     let task = Task::start(reporter, "preflight", "can every system do its part?");
-    let (systems, checks) = Box::pin(look(bootstrap)).await;
+    let (systems, mut checks) = Box::pin(look(bootstrap, scope)).await;
+    if !scope.touches(Surface::Dns) {
+        checks.retain(|check| check.id != CheckId::ZoneWritable);
+    }
     let (failed, others): (Vec<Check>, Vec<Check>) = checks.into_iter().partition(Check::has_failed);
     for check in &others {
         tracing::info!(check = check.id.as_str(), outcome = ?check.outcome, "did not fail");
@@ -78,19 +85,19 @@ pub(super) async fn connect(
 /// Runs the checks that are chosen, and tells how each came out. Changes nothing.
 pub async fn preflight(bootstrap: &Bootstrap<'_>, reporter: &dyn Reporter) -> Vec<Check> {
     let task = Task::start(reporter, "preflight", "can every system do its part?");
-    let (_, checks) = Box::pin(look(bootstrap)).await;
+    let (_, checks) = Box::pin(look(bootstrap, &Scope::default())).await;
     task.finish("every system was asked");
     checks
 }
 
 /// The connections, where all could be prepared, and the outcome of every check that is chosen.
-async fn look(bootstrap: &Bootstrap<'_>) -> (Option<Systems>, Vec<Check>) {
+async fn look(bootstrap: &Bootstrap<'_>, scope: &Scope) -> (Option<Systems>, Vec<Check>) {
     let environment = bootstrap.environment;
     let (management, branch, zone, keycloak) = tokio::join!(
         management::look(bootstrap),
         branch(bootstrap),
-        zone(&environment.dns),
-        keycloak::look(&environment.identity)
+        zone(bootstrap),
+        keycloak::look(&environment.identity, scope.needs_keycloak())
     );
     let mut checks = [management.checks, branch.checks, zone.checks, keycloak.checks].concat();
     checks.push(versions::flux_range(environment));
@@ -147,16 +154,32 @@ async fn branch(bootstrap: &Bootstrap<'_>) -> Looked<(Branch, ObservedBranch)> {
     }
 }
 
-async fn zone(dns: &config::Dns<String, Secret>) -> Looked<Rfc2136> {
+async fn zone(bootstrap: &Bootstrap<'_>) -> Looked<Zone> {
     let id = CheckId::ZoneWritable;
-    let remedy = "check dns in environment.yaml and the server's update policy";
-    let DnsProvider::Rfc2136(rfc2136) = &dns.provider else {
-        return Looked::without(Check::failed(
-            id,
-            "dns.designate is declared, which this version does not carry out",
-            "declare dns.rfc2136, or wait for a version that talks to OpenStack Designate",
-        ));
+    let dns = &bootstrap.environment.dns;
+    let (zone, remedy) = match &dns.provider {
+        DnsProvider::Rfc2136(rfc2136) => (
+            of_name_server(dns.zone.clone(), rfc2136).map_err(|error| causes::in_one_line(&error)),
+            "check dns in environment.yaml and the server's update policy",
+        ),
+        DnsProvider::Designate { cloud } => (
+            of_cloud(bootstrap, cloud),
+            "check dns in environment.yaml and the cloud's entry in clouds.yaml",
+        ),
     };
+    match zone {
+        Ok(zone) => {
+            let check = match zone.check_writable().await {
+                Ok(()) => Check::passed(id),
+                Err(error) => Check::by_stage(id, error, remedy),
+            };
+            Looked::with(zone, vec![check])
+        }
+        Err(problem) => Looked::without(Check::failed(id, problem, remedy)),
+    }
+}
+
+fn of_name_server(zone: DomainName, rfc2136: &config::Rfc2136<String, Secret>) -> Result<Zone, DnsError> {
     let algorithm = match rfc2136.key.algorithm {
         config::TsigAlgorithm::HmacSha256 => TsigAlgorithm::HmacSha256,
         config::TsigAlgorithm::HmacSha384 => TsigAlgorithm::HmacSha384,
@@ -167,16 +190,18 @@ async fn zone(dns: &config::Dns<String, Secret>) -> Looked<Rfc2136> {
         algorithm,
         secret: rfc2136.key.secret.clone(),
     };
-    match Rfc2136::new(&rfc2136.server, dns.zone.clone(), key) {
-        Ok(zone) => {
-            let check = match zone.check_writable().await {
-                Ok(()) => Check::passed(id),
-                Err(error) => Check::by_stage(id, error, remedy),
-            };
-            Looked::with(zone, vec![check])
-        }
-        Err(error) => Looked::without(Check::by_error(id, &error, remedy)),
-    }
+    Ok(Zone::Rfc2136(Box::new(Rfc2136::new(&rfc2136.server, zone, key)?)))
+}
+
+/// The zone at the cloud `name` of `clouds.yaml`, or why there is no way to it.
+fn of_cloud(bootstrap: &Bootstrap<'_>, name: &str) -> Result<Zone, String> {
+    let text = bootstrap.clouds.as_ref().ok_or(
+        "there is no clouds.yaml: OS_CLIENT_CONFIG_FILE names one, or it is in ~/.config/openstack or /etc/openstack",
+    )?;
+    let cloud = openstack::cloud(text.expose(), name).map_err(|fault| fault.to_string())?;
+    let zone = Designate::new(cloud, name, bootstrap.environment.dns.zone.clone());
+    let zone = zone.map_err(|error| causes::in_one_line(&error))?;
+    Ok(Zone::Designate(Box::new(zone)))
 }
 
 impl<System> Looked<System> {

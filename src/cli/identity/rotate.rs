@@ -1,6 +1,7 @@
 //! `lotse identity rotate`: another secret for a client.
 
 use clap::Args;
+use jiff::SignedDuration;
 
 use super::super::environment::{Choices, check_realm, check_settings, find_lab, with_bootstrap};
 use super::super::secrets::Sealing;
@@ -60,7 +61,7 @@ pub(super) async fn run(arguments: &RotateArguments, settings: &Settings) -> Res
             let sealing: Vec<Sealing> = sealing
                 .map(|client| sealing_of(client, declarations, &workspace, settings))
                 .collect::<Result<_, _>>()?;
-            confirm(arguments, &clients).await?;
+            confirm(arguments, &clients, bootstrap.desired.realm.client_secret_grace).await?;
             let rotation = bootstrap::rotate(bootstrap, (&clients, arguments.at_once), reporter.as_ref());
             let rotated = Box::pin(rotation).await;
             let rotated = rotated.map_err(|failed| error::of_plan(&failed))?;
@@ -88,14 +89,24 @@ pub(super) async fn run(arguments: &RotateArguments, settings: &Settings) -> Res
     Ok(Exit::Done)
 }
 
-async fn confirm(arguments: &RotateArguments, clients: &[&Client]) -> Result<(), CommandError> {
+async fn confirm(
+    arguments: &RotateArguments,
+    clients: &[&Client],
+    grace: Option<u32>,
+) -> Result<(), CommandError> {
     let names: Vec<&str> = clients.iter().map(|client| client.client_id.as_str()).collect();
-    let what = if arguments.at_once {
-        "the present one ends at once"
-    } else {
-        "the present one holds for its grace period"
+    let what = match grace.filter(|_| !arguments.at_once) {
+        Some(seconds) => format!(
+            "The present one holds for {:#} more",
+            SignedDuration::from_secs(seconds.into())
+        ),
+        None if clients.iter().any(|client| client.kind.is_in_git()) => {
+            "The present one ends at once: nobody logs in there until the new one is committed and delivered"
+                .to_owned()
+        }
+        None => "The present one ends at once".to_owned(),
     };
-    let question = format!("Give {} another secret? {what}.", names.join(", "));
+    let question = format!("{what}. Give {} another secret?", names.join(", "));
     if arguments.yes || ui::confirm(&question).await? {
         return Ok(());
     }
@@ -131,5 +142,9 @@ fn in_words(rotated: &Rotated) -> String {
         Some(until) => format!("the one before holds until {}", bootstrap::in_words(*until)),
         None => "the one before has ended".to_owned(),
     };
-    format!("{client}: a new secret is {place}; {before}. Have the application read it again.\n")
+    let next = match secret {
+        Some(_) => "Have the application read it again.",
+        None => "Commit it, and `lotse apply` brings it there; then have the application read it again.",
+    };
+    format!("{client}: a new secret is {place}; {before}. {next}\n")
 }

@@ -12,7 +12,7 @@ use crate::cli::{CommandError, Exit, Kind, Settings, ui};
 use crate::config::Loaded;
 use crate::kubernetes::{ApiServer, Cluster, kubeconfig};
 use crate::surface::git;
-use crate::surface::workload::{self, BreakGlassError, Lasting, Opened, Reason, Wanted, Who};
+use crate::surface::workload::{self, BreakGlassError, Chance, Lasting, Opened, Reason, Wanted, Who};
 
 /// The role of who fights a fire.
 const ROLE: &str = "cluster-admin";
@@ -29,7 +29,7 @@ pub(super) struct BreakGlassArguments {
     /// For how long, 10m to 24h [default: 1h]
     #[arg(long = "for", value_name = "TIME", requires = "break_glass")]
     lasting: Option<Lasting>,
-    /// Who gets in [default: user.email of Git]
+    /// Who gets in, up to 39 letters [default: user.email of Git, or the login in an address of GitHub's]
     #[arg(long = "as", value_name = "NAME", requires = "break_glass")]
     who: Option<Who>,
     /// Role to have in the whole cluster [default: cluster-admin]; `view` is enough to look
@@ -54,6 +54,7 @@ impl BreakGlassArguments {
             role: self.role.clone().unwrap_or_else(|| ROLE.to_owned()),
             // Without the place of its state, which tells nobody anything later.
             by: settings.who.split(" (").next().unwrap_or_default().to_owned(),
+            chance: Chance::new(),
         }))
     }
 }
@@ -67,9 +68,18 @@ fn who(settings: &Settings) -> Result<Who, CommandError> {
         )
         .hint(say)
     })?;
-    email.parse().map_err(|error| {
+    name_of(&email).parse().map_err(|error| {
         CommandError::from_error(Kind::Usage, &error).hint(format!("Git's user.email is `{email}`; {say}"))
     })
+}
+
+/// The login of an address that GitHub gives to those who show none (`4711+ada@users.noreply.github.com`): as a whole, many
+/// of these are too long for a certificate. Any other address as it is.
+fn name_of(email: &str) -> &str {
+    match email.strip_suffix("@users.noreply.github.com") {
+        Some(local) => local.split_once('+').map_or(local, |(_, login)| login),
+        None => email,
+    }
 }
 
 /// Lets somebody in, and writes how.
@@ -134,4 +144,18 @@ fn tell(opened: &Opened, wanted: &Wanted, environment: &str) {
         ),
     ]);
     ui::eprint(&lines.concat());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn test_who_hides_their_address_is_known_by_their_login() {
+        let long = "12345678+a-login-of-as-many-letters-as-can-be-12@users.noreply.github.com";
+        assert_eq!(name_of(long), "a-login-of-as-many-letters-as-can-be-12");
+        assert!(name_of(long).parse::<Who>().is_ok());
+        assert_eq!(name_of("ada@users.noreply.github.com"), "ada");
+        assert_eq!(name_of("ada+work@lab.test"), "ada+work@lab.test");
+    }
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::cli::{CommandError, Kind, Settings, ui};
 use crate::config::yaml;
 use crate::kubernetes::merged;
+use crate::temporary::refuse_device;
 
 /// Only its owner may read it.
 const PRIVATE: u32 = 0o600;
@@ -46,6 +47,11 @@ impl Place {
     /// Whether the kubeconfig could be written there; asked before anything is done for it.
     pub(super) fn check(&self, context: &str) -> Result<(), CommandError> {
         let Self::File(path) = self else { return Ok(()) };
+        if fs_err::metadata(path).is_ok_and(|there| !there.is_file()) {
+            let message = format!("{path} is there already and no plain file");
+            return Err(CommandError::new(Kind::Usage, message)
+                .hint("name another file; without `--out` it goes to standard output"));
+        }
         let there = match fs_err::read_to_string(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let folder = path.parent().filter(|folder| !folder.as_str().is_empty());
@@ -136,6 +142,7 @@ const BESIDE: &str = "nothing was changed; `--out FILE` writes a file of its own
 
 /// The file is either the old or the new one.
 fn replace(path: &Utf8Path, text: &str, mode: u32) -> io::Result<()> {
+    refuse_device(path)?;
     let folder = path.parent().filter(|folder| !folder.as_str().is_empty());
     let mut temporary = tempfile::Builder::new()
         .prefix(".lotse-")

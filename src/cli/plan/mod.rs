@@ -37,7 +37,7 @@ pub(super) use text::{changes, tree};
   lotse plan lab                        everything that would change
   lotse plan lab --target monitoring    only what belongs to one application
   lotse plan lab --out lab.plan         to be carried out later, or not at all, by `lotse apply lab.plan`
-  lotse plan lab --detailed-exitcode    exit code 5 when something would change")]
+  lotse plan lab --detailed-exitcode    exit code 5 when something is not as declared")]
 pub(super) struct PlanArguments {
     /// Name of the environment: a directory under `environments/`
     #[arg(value_name = "ENVIRONMENT")]
@@ -50,7 +50,7 @@ pub(super) struct PlanArguments {
     /// Write the plan to this file as well
     #[arg(long, value_name = "FILE", conflicts_with = "target")]
     out: Option<Utf8PathBuf>,
-    /// End with exit code 5 when something would change
+    /// End with exit code 5 when something is not as declared
     #[arg(long)]
     detailed_exitcode: bool,
     /// How to write the plan
@@ -91,21 +91,26 @@ pub(super) async fn run(arguments: &PlanArguments, settings: &Settings) -> Resul
     let scope = scope(&arguments.target, &loaded)?;
     let reporter = ui::reporter(settings.quiet);
     let prune = arguments.pruning.limit();
-    let planning = make(&workspace, settings, (&loaded, prune), reporter.as_ref());
+    let planning = make(
+        &workspace,
+        settings,
+        (&loaded, prune),
+        (&scope, reporter.as_ref()),
+    );
     let plan = tokio::select! {
         plan = planning => plan?,
         () = settings.interrupted.cancelled() => return Err(ui::unanswered()),
     };
     drop(reporter);
-    let plan = plan.only(&scope);
     if let Some(path) = &arguments.out {
         save(&plan, path)?;
     }
-    let shown = |plan: &EnvironmentPlan| tree(plan, Style::of_stdout());
-    let is_empty = plan.is_empty();
+    let command = arguments.apply();
+    let shown = |plan: &EnvironmentPlan| tree(plan, &command, Style::of_stdout());
+    let differs = plan.differs();
     let outcome = arguments.output.write(&plan, shown, &mut io::stdout());
     written(outcome.map(|()| {
-        if arguments.detailed_exitcode && !is_empty {
+        if arguments.detailed_exitcode && differs {
             Exit::Pending
         } else {
             Exit::Done
@@ -113,12 +118,24 @@ pub(super) async fn run(arguments: &PlanArguments, settings: &Settings) -> Resul
     }))
 }
 
-/// Plans the whole environment.
+impl PlanArguments {
+    /// What carries the plan out.
+    fn apply(&self) -> String {
+        if let Some(path) = &self.out {
+            return format!("lotse apply {path}");
+        }
+        let targets = self.target.iter().map(|target| format!(" --target {target}"));
+        let options: String = targets.chain(self.pruning.words()).collect();
+        format!("lotse apply {}{options}", self.environment)
+    }
+}
+
+/// Plans what `scope` has of the environment.
 pub(super) async fn make(
     workspace: &Workspace<'_>,
     settings: &Settings,
     (loaded, prune): (&Loaded, Option<usize>),
-    reporter: &dyn Reporter,
+    (scope, reporter): (&Scope, &dyn Reporter),
 ) -> Result<EnvironmentPlan, CommandError> {
     check_settings(loaded, settings)?;
     check_realm(loaded)?;
@@ -139,7 +156,7 @@ pub(super) async fn make(
         (lab.as_ref(), None),
         (choices, reporter),
         async |bootstrap| {
-            let planned = Box::pin(bootstrap::plan(bootstrap, reporter)).await;
+            let planned = Box::pin(bootstrap::plan(bootstrap, scope, reporter)).await;
             planned.map_err(|failed| error::of_plan(&failed))
         },
     )

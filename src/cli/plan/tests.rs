@@ -7,6 +7,7 @@ fn plan(environment: &str) -> EnvironmentPlan {
         api_version: "lotse/v1".into(),
         kind: "Plan".into(),
         environment: environment.into(),
+        prune: false,
         surfaces: Vec::new(),
     }
 }

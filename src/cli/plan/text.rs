@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::ui::Style;
 use super::super::workspace::plural;
-use crate::bootstrap::{EnvironmentPlan, KnownAfter, PlannedChange, SurfacePlan};
+use crate::bootstrap::{EnvironmentPlan, KnownAfter, PlannedChange, Surface, SurfacePlan};
 use crate::plan::{Action, FieldChange, FieldConflict};
 
 /// Longer values are cut: what they are is in `-o json`.
@@ -12,14 +12,13 @@ const VALUE_LIMIT: usize = 80;
 /// So many fields of one change are told one by one.
 const FIELD_LIMIT: usize = 20;
 
-/// The whole plan, and what carries it out.
-pub(in crate::cli) fn tree(plan: &EnvironmentPlan, style: Style) -> String {
-    let environment = &plan.environment;
+/// The whole plan, and the `command` that carries it out.
+pub(in crate::cli) fn tree(plan: &EnvironmentPlan, command: &str, style: Style) -> String {
     let next = match plan.contested() {
         _ if plan.is_empty() => return changes(plan, style),
-        0 => format!("`lotse apply {environment}` carries it out."),
+        0 => format!("`{command}` carries it out."),
         contested => format!(
-            "Other programs look after fields of {}: `lotse apply {environment} --force-conflicts` takes them over.",
+            "Other programs look after fields of {}: `{command} --force-conflicts` takes them over.",
             plural(contested, "object")
         ),
     };
@@ -30,13 +29,19 @@ pub(in crate::cli) fn tree(plan: &EnvironmentPlan, style: Style) -> String {
 pub(in crate::cli) fn changes(plan: &EnvironmentPlan, style: Style) -> String {
     let environment = &plan.environment;
     if plan.is_empty() {
-        let mut lines = vec![format!("{environment} is as declared: nothing to do.")];
+        let mut lines = vec![if plan.differs() {
+            format!("{environment} is not as declared, and `apply` leaves that to you:")
+        } else {
+            format!("{} is as declared: nothing to do.", what(plan))
+        }];
+        lines.extend(plan.surfaces.iter().flat_map(|surface| warnings(surface, style)));
         lines.extend(plan.surfaces.iter().flat_map(undeclared));
         return lines.join("\n") + "\n";
     }
     let mut lines = Vec::new();
     for surface in &plan.surfaces {
-        let has_more = !surface.known_after.is_empty() || !surface.undeclared.is_empty();
+        let has_more =
+            !surface.known_after.is_empty() || !surface.undeclared.is_empty() || !surface.warnings.is_empty();
         if !surface.changes.is_empty() || has_more {
             of_surface(surface, style, &mut lines);
             lines.push(String::new());
@@ -86,12 +91,35 @@ fn of_surface(surface: &SurfacePlan, style: Style, lines: &mut Vec<String>) {
         }
     }
     lines.extend(surface.known_after.iter().map(later));
+    lines.extend(warnings(surface, style));
     lines.extend(undeclared(surface));
+}
+
+/// The environment, or the systems of it that were asked.
+fn what(plan: &EnvironmentPlan) -> String {
+    if plan.surfaces.len() == Surface::ALL.len() || plan.surfaces.is_empty() {
+        return plan.environment.clone();
+    }
+    let asked: Vec<&str> = plan
+        .surfaces
+        .iter()
+        .map(|surface| surface.surface.as_str())
+        .collect();
+    format!("{} of {}", asked.join(", "), plan.environment)
+}
+
+fn warnings(surface: &SurfacePlan, style: Style) -> impl Iterator<Item = String> {
+    let warnings = surface.warnings.iter();
+    warnings.map(move |warning| format!("  {}: {warning}", style.warning("warning")))
 }
 
 fn undeclared(surface: &SurfacePlan) -> impl Iterator<Item = String> {
     let objects = surface.undeclared.iter();
-    objects.map(|object| format!("  · {object} is no longer declared, and stays"))
+    let end = match surface.surface {
+        Surface::Keycloak => "stays without `--prune`",
+        _ => "stays",
+    };
+    objects.map(move |object| format!("  · {object} is no longer declared, and {end}"))
 }
 
 fn sign(action: Action, style: Style) -> String {
@@ -103,23 +131,42 @@ fn sign(action: Action, style: Style) -> String {
     }
 }
 
-/// `spec.replicas  1 → 2`
+/// `spec.replicas  1 → 2`, `groups[]  + "ada"`
 fn of_field(field: &FieldChange) -> String {
-    let shown = |value: &Option<String>| value.as_deref().map_or_else(|| "(not there)".to_owned(), short);
-    format!(
-        "{}  {} → {}",
-        field.path,
-        shown(&field.before),
-        shown(&field.after)
-    )
+    let path = &field.path;
+    match (&field.before, &field.after) {
+        (Some(before), Some(after)) if before == after => format!("{path}  {before} (another value)"),
+        (Some(before), Some(after)) => {
+            let start = first_difference(before, after);
+            format!("{path}  {} → {}", short(before, start), short(after, start))
+        }
+        (None, Some(after)) => format!("{path}  + {}", short(after, 0)),
+        (Some(before), None) => format!("{path}  - {}", short(before, 0)),
+        (None, None) => path.clone(),
+    }
 }
 
-fn short(value: &str) -> String {
-    let mut cut: String = value.chars().take(VALUE_LIMIT).collect();
-    if cut.len() < value.len() {
-        cut.push('…');
+/// How many letters two values have in common at their beginnings.
+fn first_difference(before: &str, after: &str) -> usize {
+    let pairs = before.chars().zip(after.chars());
+    pairs.take_while(|(before, after)| before == after).count()
+}
+
+/// A part of a long value that shows the letter at `start`.
+fn short(value: &str, start: usize) -> String {
+    let length = value.chars().count();
+    if length <= VALUE_LIMIT {
+        return value.to_owned();
     }
-    cut
+    let skipped = if start < VALUE_LIMIT {
+        0
+    } else {
+        start - VALUE_LIMIT / 2
+    };
+    let head = if skipped > 0 { "…" } else { "" };
+    let tail = if skipped + VALUE_LIMIT < length { "…" } else { "" };
+    let cut: String = value.chars().skip(skipped).take(VALUE_LIMIT).collect();
+    format!("{head}{cut}{tail}")
 }
 
 fn later(later: &KnownAfter) -> String {
@@ -131,7 +178,7 @@ fn summary(plan: &EnvironmentPlan) -> String {
     let counts = [
         (Action::Create, "to add"),
         (Action::Update, "to change"),
-        (Action::Adopt, "to take over"),
+        (Action::Adopt, "to take over (!)"),
         (Action::Delete, "to remove"),
     ];
     let counts = counts.map(|(action, word)| (plan.count(action), word));
@@ -154,7 +201,29 @@ fn summary(plan: &EnvironmentPlan) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bootstrap::Surface;
+
+    #[test]
+    fn test_long_values_are_shown_where_they_differ() {
+        let field = |before: &str, after: &str| FieldChange {
+            path: "spec".into(),
+            before: Some(before.into()),
+            after: Some(after.into()),
+        };
+        let (same, rest) = ("x".repeat(300), "y".repeat(300));
+        let before = format!("{same}old{rest}");
+        let after = format!("{same}new{rest}");
+        let told = of_field(&field(&before, &after));
+        let around = |word: &str| format!("…{}{word}{}…", "x".repeat(40), "y".repeat(37));
+        assert_eq!(told, format!("spec  {} → {}", around("old"), around("new")));
+        let items = |before: Option<&str>, after: Option<&str>| FieldChange {
+            path: "groups[]".into(),
+            before: before.map(str::to_owned),
+            after: after.map(str::to_owned),
+        };
+        assert_eq!(of_field(&items(None, Some("ada"))), "groups[]  + ada");
+        assert_eq!(of_field(&items(Some("ada"), None)), "groups[]  - ada");
+        assert_eq!(of_field(&field("***", "***")), "spec  *** (another value)");
+    }
 
     #[test]
     fn test_a_plan_is_grouped_by_system_and_application() {
@@ -177,6 +246,7 @@ mod tests {
             changes,
             known_after,
             undeclared: vec![],
+            warnings: vec![],
         };
         let later = KnownAfter {
             what: "*.prod.lab.test at the gateway's address".into(),
@@ -186,6 +256,7 @@ mod tests {
             api_version: "lotse/v1".into(),
             kind: "Plan".into(),
             environment: "lab".into(),
+            prune: false,
             surfaces: vec![
                 surface(
                     Surface::Management,
@@ -208,7 +279,7 @@ mod tests {
         };
         let cut = "x".repeat(80);
         assert_eq!(
-            tree(&plan, Style::plain()),
+            tree(&plan, "lotse apply lab", Style::plain()),
             format!(
                 "workload  cluster prod\n  + Namespace/web\n  web\n    ~ Deployment/web/web\n        spec.replicas  1 → {cut}…\n    \
                  - RoleBinding/web/old\n\ndns  zone lab.test\n  ? *.prod.lab.test at the gateway's address: known after Gateway \
@@ -224,10 +295,11 @@ mod tests {
             api_version: "lotse/v1".into(),
             kind: "Plan".into(),
             environment: "lab".into(),
+            prune: false,
             surfaces: Vec::new(),
         };
         assert_eq!(
-            tree(&plan, Style::plain()),
+            tree(&plan, "lotse apply lab", Style::plain()),
             "lab is as declared: nothing to do.\n"
         );
     }

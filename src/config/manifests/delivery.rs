@@ -98,6 +98,10 @@ impl Reading<'_> {
             return;
         };
         let message = format!("{object} can't be in the manifests: {owner}");
-        self.report(Code::ReservedName, object.place(), message);
+        let help = object.is("", "Secret").then(|| {
+            "delete it here and in kustomization.yaml, and lotse writes it; or keep it in Git: `delivery: git` at the login"
+                .to_owned()
+        });
+        self.report(Code::ReservedName, object.place(), message).help = help;
     }
 }

@@ -42,7 +42,8 @@ impl Reading<'_> {
             let message = format!("the manifests have no Secret `{secret}` of the client `{client}` yet");
             self.report_at(Code::NotSealed, Some(login.declared.clone()), message)
                 .help = Some(format!(
-                "`lotse identity seal ENVIRONMENT {client}` writes it, once `lotse apply` has made the client"
+                "`lotse identity seal ENVIRONMENT {client}` writes it, once `lotse apply` has made the client; if the file is there, \
+                 list it under `resources` of kustomization.yaml"
             ));
         }
     }

@@ -12,7 +12,7 @@ use super::fields::{Fields, Findings, Mentioned, mapping, unique};
 use super::limits::{container_defaults, quota};
 use super::login::login;
 use super::network::{network, port};
-use super::scalar::{choice, formed, malformed, name, text};
+use super::scalar::{choice, formed, malformed, name, sentence, text};
 use super::source::source;
 use crate::config::app::{App, ContainerDefaults, Grant, Host, LoginClient, PodSecurity, Quota};
 use crate::config::environment::Environment;
@@ -142,7 +142,7 @@ pub(in crate::config) fn app(
     mapping(node, findings, |fields| {
         check_kind(fields, "App");
         fields.required("name", |node, findings| own_name(node, findings, context));
-        let description = fields.required("description", text);
+        let description = fields.required("description", sentence);
         fields.demand("owners");
         fields.demand("source");
         Some(Parts {

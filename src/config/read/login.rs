@@ -9,11 +9,11 @@ use url::Url;
 use super::access::team;
 use super::app::Context;
 use super::fields::{Findings, Mentioned, list, mapping, not_empty, unique};
-use super::scalar::{choice, formed, malformed, name, text};
+use super::scalar::{LONGEST_IN_KEYCLOAK, choice, formed, malformed, name, text};
 use crate::config::app::{Delivery, LoginClient, RoleHolders};
 use crate::config::tree::{Node, Value};
 use crate::diag::Code;
-use crate::names::DomainName;
+use crate::names::{DomainName, is_hidden};
 
 /// The client that people log in to the cluster with, and Keycloak's own.
 const RESERVED_CLIENTS: [&str; 7] = [
@@ -148,12 +148,38 @@ fn is_local(url: &Url) -> bool {
 }
 
 fn is_redirect_uri(uri: &str) -> bool {
+    let is_plain = uri.starts_with("https://") || uri.starts_with("http://");
+    let fits = uri.chars().count() <= LONGEST_IN_KEYCLOAK;
+    let is_taken = |character: char| !character.is_whitespace() && character != '\\' && !is_hidden(character);
+    if !is_plain || !fits || !uri.chars().all(is_taken) || !is_well_escaped(uri) {
+        return false;
+    }
     Url::parse(uri).is_ok_and(|url| {
         url.has_host()
             && url.fragment().is_none()
             && (url.scheme() == "https" || url.scheme() == "http" && is_local(&url))
     })
 }
+
+/// Whether each `%` begins an octet.
+fn is_well_escaped(uri: &str) -> bool {
+    uri.split('%').skip(1).all(|rest| {
+        let octet = rest.as_bytes().get(..2);
+        octet.is_some_and(|octet| octet.iter().all(u8::is_ascii_hexdigit))
+    })
+}
+
+/// What is a part of an address at Keycloak, and of a claim.
+fn is_role(name: &str) -> bool {
+    let begins_well = name.starts_with(|first: char| first.is_ascii_alphanumeric());
+    begins_well
+        && name.len() <= LONGEST_ROLE
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+}
+
+const LONGEST_ROLE: usize = 64;
 
 fn client_roles(
     node: &Node,
@@ -169,6 +195,14 @@ fn client_roles(
         let Some(holders) = role_holders(value, findings, context) else {
             continue;
         };
+        if !is_role(&key.name) {
+            let message = format!(
+                "`{}` is not a role: up to {LONGEST_ROLE} letters, digits, dots, hyphens, underscores",
+                key.name
+            );
+            findings.report(Code::Malformed, key.span, message);
+            continue;
+        }
         if roles.insert(key.name.clone(), holders).is_some() {
             findings.report(
                 Code::DuplicateKey,
@@ -206,6 +240,16 @@ mod tests {
     }
 
     #[test]
+    fn test_roles_are_parts_of_addresses() {
+        for right in ["admin", "Admin", "a.b-c_d", "1"] {
+            assert!(is_role(right), "{right}");
+        }
+        for wrong in ["", ".", "..", "x;y", "a/b", "a b", "-a", &"x".repeat(65)] {
+            assert!(!is_role(wrong), "{wrong}");
+        }
+    }
+
+    #[test]
     fn test_redirects_are_https_or_local() {
         for right in ["https://a.b/c", "http://localhost:8000", "http://127.0.0.1/x"] {
             assert!(is_redirect_uri(right), "{right}");
@@ -216,6 +260,13 @@ mod tests {
             "ftp://a.b",
             "a.b",
             "javascript:alert(1)",
+            "https:a.b/c",
+            "https://a.b/c d",
+            " https://a.b",
+            "https://a.b/\\c",
+            "https://a.b/%zz",
+            "https://a.b/\u{202e}",
+            &format!("https://a.b/{}", "c".repeat(244)),
         ] {
             assert!(!is_redirect_uri(wrong), "{wrong}");
         }

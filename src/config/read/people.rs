@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::check_kind;
 use super::fields::{Fields, Findings, list, mapping, unique};
-use super::scalar::{age_recipient, name, number, text};
+use super::scalar::{age_recipient, malformed, name, number, sentence};
 use crate::config::mend::suggest;
 use crate::config::people::{People, Person, Team};
 use crate::config::tree::{Node, Value};
@@ -56,8 +56,10 @@ fn report_unknown_ids(members: &[(Span, Person)], findings: &mut Findings<'_>) {
     let Some((first, _)) = unknown.first() else { return };
     let logins: Vec<&str> = unknown.iter().map(|(_, person)| person.login.as_str()).collect();
     let message = format!("no id is known of {}", logins.join(", "));
-    findings.report(Code::UnknownId, *first, message).help =
-        Some("`lotse people resolve` fills ids in; until one stands here the person can't log in".into());
+    findings.report(Code::UnknownId, *first, message).help = Some(
+        "`lotse people resolve -e ENVIRONMENT` fills ids in; until one stands here the person can't log in"
+            .into(),
+    );
 }
 
 /// A number; nothing for the word `unknown`, and for what is neither, which is reported.
@@ -65,12 +67,15 @@ fn id(node: &Node, findings: &mut Findings<'_>) -> Option<u64> {
     if node.value == Value::Text("unknown".into()) {
         return None;
     }
-    number(node, findings)
+    match number(node, findings)? {
+        0 => malformed(node, findings, "ids at a forge begin with 1"),
+        id => Some(id),
+    }
 }
 
 fn person(node: &Node, findings: &mut Findings<'_>) -> Option<Person> {
     mapping(node, findings, |fields| {
-        let full_name = fields.required("name", text);
+        let full_name = fields.required("name", sentence);
         let login = fields.required("login", name::<Login>);
         let id = fields.required("id", id);
         let age = fields.optional("age", age_recipient);
@@ -104,7 +109,7 @@ fn teams(node: &Node, findings: &mut Findings<'_>, logins: &[String]) -> Option<
 fn team(node: &Node, findings: &mut Findings<'_>, logins: &[String]) -> Option<Team> {
     mapping(node, findings, |fields| {
         let team_name = fields.required("name", name::<TeamName>);
-        let description = fields.required("description", text);
+        let description = fields.required("description", sentence);
         let maintainers = persons(fields, "maintainers", logins);
         let members = persons(fields, "members", logins);
         Some(Team {

@@ -15,7 +15,7 @@ use crate::config::mend::suggest;
 use crate::config::setting::{EnvName, SecretSetting, Setting};
 use crate::config::tree::{Node, Value};
 use crate::diag::{Certainty, Code};
-use crate::names::DomainName;
+use crate::names::{DomainName, is_hidden};
 
 /// A text that is not empty.
 pub(super) fn text(node: &Node, findings: &mut Findings<'_>) -> Option<String> {
@@ -32,6 +32,27 @@ pub(super) fn text(node: &Node, findings: &mut Findings<'_>) -> Option<String> {
             None
         }
     }
+}
+
+/// Keycloak keeps no longer texts of groups, clients and people (`VARCHAR(255)` of its tables).
+pub(super) const LONGEST_IN_KEYCLOAK: usize = 255;
+
+/// A sentence that people read at Keycloak, too: one line of at most 255 characters.
+pub(super) fn sentence(node: &Node, findings: &mut Findings<'_>) -> Option<String> {
+    let written = text(node, findings)?;
+    let length = written.chars().count();
+    if length > LONGEST_IN_KEYCLOAK {
+        let message = format!("the text has {length} characters; Keycloak takes {LONGEST_IN_KEYCLOAK}");
+        return malformed(node, findings, &message);
+    }
+    if written.trim_end_matches('\n').chars().any(is_hidden) {
+        return malformed(
+            node,
+            findings,
+            "the text has line breaks or characters that are not shown",
+        );
+    }
+    Some(written)
 }
 
 /// A name of the kind that `Name` checks.

@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use serde_json::{Value, json};
 
 use crate::config::{App, Environment, Grant, Subject};
-use crate::desired::realm::group_name;
+use crate::desired::realm::group_of;
 use crate::desired::{APP_LABEL, Manifest, OIDC_PREFIX, marked};
 use crate::names::Login;
 
@@ -61,11 +61,8 @@ fn binding<Key>(app: &App, environment: &Environment<String, Key>, grant: &Grant
 }
 
 fn subject(holder: &Subject, organisation: &Login) -> Value {
-    let (kind, name) = match holder {
-        Subject::Team(team) => ("Group", group_name(organisation, team)),
-        Subject::Person(login) => ("User", login.folded()),
-    };
-    json!({ "apiGroup": RBAC_GROUP, "kind": kind, "name": format!("{OIDC_PREFIX}{name}") })
+    let name = format!("{OIDC_PREFIX}{}", group_of(organisation, holder));
+    json!({ "apiGroup": RBAC_GROUP, "kind": "Group", "name": name })
 }
 
 /// Binds `subject` to a cluster role in the application's namespace.

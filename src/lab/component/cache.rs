@@ -66,6 +66,7 @@ pub(super) fn entry_name(component: Component) -> String {
             }
         }
         Making::Keycloak => hash.update(keycloak::fingerprint()),
+        Making::Python(recipe) => hash.update(recipe.requirements),
     }
     let key = hex(&hash.finalize());
     format!("{}-{}-{}", component.name(), component.version(), &key[..12])
@@ -119,6 +120,7 @@ pub(super) fn seal(home: &Utf8Path, component: Component, begun: Instant) -> io:
     let source = match component.making() {
         Making::Go(recipe) => recipe.package.unwrap_or(recipe.module).to_owned(),
         Making::Keycloak => keycloak::COORDINATES.to_owned(),
+        Making::Python(_) => component.name().to_owned(),
     };
     let listing = Listing {
         version: component.version().to_owned(),

@@ -4,6 +4,8 @@ mod definitions;
 
 use std::time::Duration;
 
+use super::python::{PACKAGES, PythonRecipe};
+
 /// Version of etcd.
 const ETCD_VERSION: &str = "v3.6.14";
 /// Version of the Kubernetes programs, and what they answer at `/version`.
@@ -64,6 +66,8 @@ pub enum Component {
     Gitea,
     /// Keycloak, augmented: `share/keycloak` is the installation, `share/h2` a database with the master realm in it.
     Keycloak,
+    /// OpenStack's Keystone and Designate; `share/packages` is a folder for Python's search path.
+    Designate,
 }
 
 /// A component's pin.
@@ -81,6 +85,8 @@ pub(super) enum Making {
     Go(&'static GoRecipe),
     /// From Keycloak's distribution.
     Keycloak,
+    /// From Python packages.
+    Python(&'static PythonRecipe),
 }
 
 /// How Go makes a component.
@@ -301,6 +307,10 @@ static GITEA: GoRecipe = GoRecipe {
     ..module_files!("gitea")
 };
 
+static DESIGNATE: PythonRecipe = PythonRecipe {
+    requirements: include_str!("../modules/designate/requirements.txt"),
+};
+
 const fn pin(name: &'static str, version: &'static str, seconds: u64, recipe: &'static GoRecipe) -> Pin {
     Pin {
         name,
@@ -312,7 +322,7 @@ const fn pin(name: &'static str, version: &'static str, seconds: u64, recipe: &'
 
 impl Component {
     /// Every component.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Etcd,
         Self::KubeApiserver,
         Self::KubeControllerManager,
@@ -337,6 +347,7 @@ impl Component {
         Self::AgeKeygen,
         Self::Gitea,
         Self::Keycloak,
+        Self::Designate,
     ];
 
     const fn pin(self) -> Pin {
@@ -382,6 +393,12 @@ impl Component {
                 seconds: 90,
                 making: Making::Keycloak,
             },
+            Self::Designate => Pin {
+                name: "designate",
+                version: "23.0.0",
+                seconds: 130,
+                making: Making::Python(&DESIGNATE),
+            },
         }
     }
 
@@ -420,12 +437,17 @@ impl Component {
         )
     }
 
-    /// Whether a lab takes it. The others are for tests of what is rendered for clusters that are no labs.
+    /// Whether every lab takes it. The others are for tests of what is rendered for clusters that are no labs, and for labs
+    /// that are asked for more.
     #[must_use]
     pub const fn is_of_lab(self) -> bool {
         !matches!(
             self,
-            Self::CloudnativePg | Self::BarmanCloud | Self::PrometheusOperator | Self::EnvoyGateway
+            Self::CloudnativePg
+                | Self::BarmanCloud
+                | Self::PrometheusOperator
+                | Self::EnvoyGateway
+                | Self::Designate
         )
     }
 
@@ -434,6 +456,7 @@ impl Component {
         match self {
             Self::Keycloak => "share/keycloak/lib/quarkus-run.jar".to_owned(),
             Self::FluxManifests => "share/flux".to_owned(),
+            Self::Designate => format!("share/{PACKAGES}"),
             _ if self.is_definitions() => format!("share/{}", definitions::DIRECTORY),
             _ => format!("bin/{}", self.name()),
         }
@@ -457,6 +480,7 @@ impl Component {
             Making::Go(recipe) if recipe.package.is_none() => "fetching",
             Making::Go(_) => "building",
             Making::Keycloak => "preparing",
+            Making::Python(_) => "installing",
         };
         let seconds = self.pin().seconds;
         let about = if seconds < 60 {
@@ -474,7 +498,7 @@ impl Component {
     fn share_files(self) -> &'static [ShareFile] {
         match self.making() {
             Making::Go(recipe) => recipe.share,
-            Making::Keycloak => &[],
+            Making::Keycloak | Making::Python(_) => &[],
         }
     }
 }
@@ -565,8 +589,8 @@ mod tests {
         let names: BTreeSet<_> = Component::ALL.iter().map(|component| component.name()).collect();
         assert_eq!(names.len(), Component::ALL.len());
         assert!(Component::ALL.is_sorted());
-        assert_eq!(Component::ALL.last(), Some(&Component::Keycloak));
-        assert_eq!(Component::Keycloak as usize + 1, Component::ALL.len());
+        assert_eq!(Component::ALL.last(), Some(&Component::Designate));
+        assert_eq!(Component::Designate as usize + 1, Component::ALL.len());
     }
 
     #[test]

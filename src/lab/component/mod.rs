@@ -12,6 +12,7 @@ mod error;
 mod go;
 mod keycloak;
 mod programs;
+mod python;
 mod share;
 mod tool;
 
@@ -58,6 +59,7 @@ struct Shared {
     tools: Toolbox,
     go_turn: tokio::sync::Mutex<()>,
     keycloak_turn: tokio::sync::Mutex<()>,
+    python_turn: tokio::sync::Mutex<()>,
 }
 
 impl Components {
@@ -76,6 +78,7 @@ impl Components {
                 tools: Toolbox::new(search_path),
                 go_turn: tokio::sync::Mutex::default(),
                 keycloak_turn: tokio::sync::Mutex::default(),
+                python_turn: tokio::sync::Mutex::default(),
             }),
         }
     }
@@ -147,6 +150,7 @@ impl Components {
         let turn = match component.making() {
             Making::Go(_) => &self.shared.go_turn,
             Making::Keycloak => &self.shared.keycloak_turn,
+            Making::Python(_) => &self.shared.python_turn,
         };
         if let Ok(guard) = turn.try_lock() {
             return guard;
@@ -183,6 +187,9 @@ impl Components {
             Making::Keycloak => {
                 let zip = assets::keycloak_zip(&self.shared.sources);
                 keycloak::make(&self.shared.tools, &scaffold, zip, &task).await?;
+            }
+            Making::Python(recipe) => {
+                python::make(&self.shared.tools, (component, recipe), &scaffold, &task).await?;
             }
         }
         let acquired = scaffold.publish().await?;

@@ -37,6 +37,11 @@ const GCC: NeededProgram = NeededProgram {
     reason: "the forge is not in the cache and is built with a C compiler",
     remedy: "`apt-get install gcc libc6-dev`, or give gitea by --assets",
 };
+const PYTHON: NeededProgram = NeededProgram {
+    name: "python3",
+    reason: "OpenStack's services are not in the cache and are installed with its pip",
+    remedy: "`apt-get install python3 python3-pip`",
+};
 const MAVEN: NeededProgram = NeededProgram {
     name: "mvn",
     reason: "Keycloak is not in the cache and is downloaded with it",
@@ -79,6 +84,7 @@ impl Components {
                     needed.push(GO);
                     needed.extend((recipe.cgo_tags.is_some() && !has_own_compiler).then_some(GCC));
                 }
+                Making::Python(_) => needed.push(PYTHON),
                 Making::Keycloak => {
                     needed.extend(
                         assets::keycloak_zip(&self.shared.sources)

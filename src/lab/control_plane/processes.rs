@@ -143,6 +143,8 @@ impl<'a> Processes<'a> {
             format!("--cluster-signing-cert-file={}", identity.ca_file),
             format!("--cluster-signing-key-file={}", identity.ca_key_file),
             "--use-service-account-credentials".into(),
+            // A busy machine must not make its own nodes fail: nothing would make their pods ready again.
+            "--node-monitor-grace-period=1h".into(),
             CONTROLLERS.into(),
         ];
         arguments.extend(self.serving(self.controller_manager_port));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::key::KeyError;
 use super::record::{RecordError, RecordKey};
+use crate::surface::openstack::OpenStackError;
 
 /// A zone can't be read, changed or verified.
 #[derive(Debug, thiserror::Error)]
@@ -122,7 +123,8 @@ pub enum DnsError {
     },
     /// REFUSED.
     #[error(
-        "{action}: the name server {server} refuses: the key `{key}` needs permission for it in the zone {zone}"
+        "{action}: the name server {server} refuses: the key `{key}` needs permission for it in the zone {zone} (some servers say the same of an unknown key, of \
+         another secret, and of a clock that is off)"
     )]
     Refused {
         /// What was being done.
@@ -142,9 +144,36 @@ pub enum DnsError {
         /// Where.
         server: String,
     },
+    /// The cloud does not do what it is asked for.
+    #[error(transparent)]
+    OpenStack(#[from] OpenStackError),
+    /// The project has no such zone.
+    #[error(
+        "the project of cloud {cloud} has no zone {zone}: make it there, or name another cloud or zone under `dns`"
+    )]
+    NoZone {
+        /// Name of the cloud.
+        cloud: String,
+        /// The zone.
+        zone: String,
+    },
+    /// Designate has given up.
+    #[error("Designate could not bring {what} to its name servers (status ERROR): its worker's log says why")]
+    NotBrought {
+        /// The zone or the record set.
+        what: String,
+    },
     /// A prerequisite did not hold: compare-and-swap missed.
     #[error("{record} was changed by somebody else since it was looked at; nothing was written: plan again")]
     Changed {
+        /// The record set.
+        record: String,
+    },
+    /// Somebody else wrote in the same moment, where nothing keeps them from it.
+    #[error(
+        "{record} was changed by somebody else in the moment in which it was written: look at it, and plan again"
+    )]
+    Raced {
         /// The record set.
         record: String,
     },
@@ -205,6 +234,7 @@ impl DnsError {
                 | Self::Connection { .. }
                 | Self::ServerFailure { .. }
                 | Self::NotSeen { .. }
+                | Self::OpenStack(OpenStackError::Unreachable { .. })
         )
     }
 }

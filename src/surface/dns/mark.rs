@@ -50,6 +50,11 @@ pub fn mark_of(set: &RecordSet, owner: &EnvironmentName) -> RecordSet {
     }
 }
 
+/// Whether a text is a mark of lotse.
+pub(super) fn is_mark(text: &str) -> bool {
+    text.starts_with(PREFIX)
+}
+
 /// Where other programs keep their marks for `key`: external-dns beside the record (`a-<name>`) and, before its
 /// version 0.12, at the name itself; octoDNS at `_owner.<type>.<name>`.
 pub(super) fn foreign_mark_keys(key: &RecordKey) -> Vec<RecordKey> {

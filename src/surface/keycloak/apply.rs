@@ -28,6 +28,7 @@ pub async fn apply(
         realm: &observed.name,
         provider_secret,
         ids: ids(observed),
+        default_role: observed.default_role().map(str::to_owned),
     };
     for step in &plan.steps {
         applying.step(&step.operation).await?;
@@ -49,6 +50,8 @@ struct Applying<'parts> {
     realm: &'parts str,
     provider_secret: &'parts Secret,
     ids: BTreeMap<Object, String>,
+    /// Id of the role that every account of the realm has.
+    default_role: Option<String>,
 }
 
 impl Applying<'_> {
@@ -206,8 +209,9 @@ impl Applying<'_> {
                 let body = json!({ "userId": id, "userName": user });
                 self.admin.post(&borrowed(&path), &body).await.map(|_| ())
             }
-            Relation::RoleMapping { client, role, group } => {
-                let (path, body) = self.role_mapping(client, role, group).await?;
+            Relation::RoleMapping { client, role, .. } => {
+                let path = self.relation_path(relation)?;
+                let body = self.role_body(client, role).await?;
                 self.admin.post(&borrowed(&path), &body).await.map(|_| ())
             }
             _ => {
@@ -219,13 +223,14 @@ impl Applying<'_> {
     }
 
     async fn detach(&self, relation: &Relation) -> Result<(), KeycloakError> {
-        if let Relation::RoleMapping { client, role, group } = relation {
-            let (path, body) = self.role_mapping(client, role, group).await?;
-            return self.admin.delete(&borrowed(&path), Some(&body)).await;
-        }
-        self.admin
-            .delete(&borrowed(&self.relation_path(relation)?), None)
-            .await
+        let path = self.relation_path(relation)?;
+        let body = match relation {
+            Relation::RoleMapping { client, role, .. } | Relation::OfEverybody { client, role } => {
+                Some(self.role_body(client, role).await?)
+            }
+            _ => None,
+        };
+        self.admin.delete(&borrowed(&path), body.as_ref()).await
     }
 
     fn relation_path(&self, relation: &Relation) -> Result<Vec<String>, KeycloakError> {
@@ -236,6 +241,12 @@ impl Applying<'_> {
             Relation::Membership { user, group } => {
                 let group = self.id(&Object::Group(group.clone()))?;
                 self.below(&Object::User(user.clone()), &["groups", group])
+            }
+            Relation::OfEverybody { .. } => {
+                let role = self.default_role.as_deref().ok_or(KeycloakError::Absent {
+                    object: Object::Realm,
+                })?;
+                Ok(self.owned_path(&["roles-by-id", role, "composites"]))
             }
             Relation::DefaultScope { client, scope } => {
                 let scope = self.id(&Object::Scope(scope.clone()))?;
@@ -258,25 +269,14 @@ impl Applying<'_> {
         }
     }
 
-    /// Address and body of a role mapping; the server wants the role's id in the body.
-    async fn role_mapping(
-        &self,
-        client: &str,
-        role: &str,
-        group: &str,
-    ) -> Result<(Vec<String>, Value), KeycloakError> {
-        let relation = Relation::RoleMapping {
-            client: client.to_owned(),
-            role: role.to_owned(),
-            group: group.to_owned(),
-        };
+    /// How a request says which role it is about: the server wants its id.
+    async fn role_body(&self, client: &str, role: &str) -> Result<Value, KeycloakError> {
         let role = Object::Role {
             client: client.to_owned(),
             role: role.to_owned(),
         };
         let found = self.admin.get(&borrowed(&self.path(&role)?), &[]).await?;
-        let body = json!([{ "id": found["id"], "name": found["name"] }]);
-        Ok((self.relation_path(&relation)?, body))
+        Ok(json!([{ "id": found["id"], "name": found["name"] }]))
     }
 
     fn id(&self, object: &Object) -> Result<&str, KeycloakError> {

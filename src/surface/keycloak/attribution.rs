@@ -51,6 +51,43 @@ pub async fn attribute(
     Ok(())
 }
 
+/// Who gave the client `client_id` its present secret and when, where that was somebody else than the account that is at
+/// work here, and as far as the record goes. Any change of the client may have been one of its secret.
+///
+/// # Errors
+/// When Keycloak does not answer. A record that may not be read says nothing.
+pub async fn secret_giver(
+    admin: &Admin,
+    realm: &str,
+    client_id: &str,
+) -> Result<Option<String>, KeycloakError> {
+    let found = admin.get(&[realm, "clients"], &[("clientId", client_id)]).await?;
+    let Some(id) = found[0]["id"].as_str() else {
+        return Ok(None);
+    };
+    let (whole, secret) = (format!("clients/{id}"), format!("clients/{id}/client-secret"));
+    let below = format!("{whole}*");
+    let query = [("max", EVENTS), ("resourcePath", below.as_str())];
+    let events = match admin.get(&[realm, "admin-events"], &query).await {
+        Err(KeycloakError::Forbidden { .. }) => return Ok(None),
+        other => other?,
+    };
+    let mut events = events.as_array().into_iter().flatten();
+    let newest = events.find(|event| {
+        let path = event["resourcePath"].as_str().unwrap_or_default();
+        (path == whole || path == secret)
+            && event["operationType"] != "DELETE"
+            && event.get("error").is_none()
+    });
+    let Some(event) = newest else { return Ok(None) };
+    let who = text(&event["authDetails"], "userId");
+    if admin.own_id().await?.is_some_and(|own| own == who) {
+        return Ok(None);
+    }
+    let name = name(admin, realm, &who).await?;
+    Ok(name.map(|name| format!("{name}, {}", time(event))))
+}
+
 /// The newest event about what is at `path`. Keycloak lists them newest first.
 fn newest<'events>(events: &'events [Value], path: &str) -> Option<&'events Value> {
     events
@@ -136,7 +173,7 @@ fn of_relation(observed: &ObservedRealm, relation: &Relation) -> Option<String> 
         )),
         Relation::DefaultScope { client, scope } => scoped(client, "default-client-scopes", scope),
         Relation::OptionalScope { client, scope } => scoped(client, "optional-client-scopes", scope),
-        Relation::RoleMapping { .. } => None,
+        Relation::RoleMapping { .. } | Relation::OfEverybody { .. } => None,
     }
 }
 

@@ -48,10 +48,16 @@ struct KeptObject {
 }
 
 impl RealmBackup {
-    /// What `plan` deletes, and what goes with it: mappers and roles of a client, mappers of a scope, and relations.
+    /// What `plan` deletes, and what goes with it: mappers and roles of a client, mappers of a scope, and relations; and
+    /// the members that it takes out of a group who were put there by hand, `strangers`.
     #[must_use]
-    pub fn of(observed: &ObservedRealm, plan: &Plan<KeycloakOperation>) -> Self {
+    pub fn of(
+        observed: &ObservedRealm,
+        plan: &Plan<KeycloakOperation>,
+        strangers: &Plan<KeycloakOperation>,
+    ) -> Self {
         let deleted: BTreeSet<&Object> = deletions(plan).collect();
+        let ended: BTreeSet<&Relation> = evicted(plan, strangers).collect();
         let goes = |object: &Object| {
             deleted.contains(object) || owner(object).is_some_and(|owner| deleted.contains(&owner))
         };
@@ -59,7 +65,7 @@ impl RealmBackup {
         let relations = observed
             .relations
             .iter()
-            .filter(|relation| ends(relation).iter().any(goes));
+            .filter(|relation| ended.contains(relation) || ends(relation).iter().any(goes));
         Self {
             api_version: API_VERSION.to_owned(),
             kind: KIND.to_owned(),
@@ -74,15 +80,14 @@ impl RealmBackup {
         }
     }
 
-    /// Whether there is nothing in it.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.objects.is_empty()
-    }
-
-    /// Names of the objects.
+    /// Names of the objects, and of the members who were in groups by hand.
     pub fn names(&self) -> impl Iterator<Item = String> {
-        self.objects.iter().map(|kept| kept.object.to_string())
+        let members = self.relations.iter().filter(|relation| {
+            let is_kept = |end: &Object| self.objects.iter().any(|kept| kept.object == *end);
+            matches!(relation, Relation::Membership { .. }) && !ends(relation).iter().any(is_kept)
+        });
+        let objects = self.objects.iter().map(|kept| kept.object.to_string());
+        objects.chain(members.map(ToString::to_string))
     }
 
     /// The steps that bring back what is not there. What is there stays as it is; a relation whose other end is gone
@@ -123,6 +128,21 @@ pub fn deletions(plan: &Plan<KeycloakOperation>) -> impl Iterator<Item = &Object
     })
 }
 
+/// The members that `plan` takes out of groups and who were put there by hand.
+pub fn evicted<'plan>(
+    plan: &'plan Plan<KeycloakOperation>,
+    strangers: &'plan Plan<KeycloakOperation>,
+) -> impl Iterator<Item = &'plan Relation> {
+    let is_one = |operation: &KeycloakOperation| {
+        let mut all = strangers.steps.iter();
+        all.any(|step| step.operation == *operation)
+    };
+    plan.steps.iter().filter_map(move |step| match &step.operation {
+        KeycloakOperation::Detach(relation) if is_one(&step.operation) => Some(relation),
+        _ => None,
+    })
+}
+
 /// What an object is a part of.
 fn owner(object: &Object) -> Option<Object> {
     match object {
@@ -138,6 +158,7 @@ fn owner(object: &Object) -> Option<Object> {
 fn ends(relation: &Relation) -> Vec<Object> {
     match relation {
         Relation::Link { user, .. } => vec![Object::User(user.clone())],
+        Relation::OfEverybody { client, .. } => vec![Object::Client(client.clone())],
         Relation::DefaultScope { client, scope } | Relation::OptionalScope { client, scope } => {
             vec![Object::Client(client.clone()), Object::Scope(scope.clone())]
         }
@@ -206,11 +227,13 @@ mod tests {
             object: object.clone(),
         };
         plan.push(Action::Delete, object.to_string(), Vec::new(), operation);
-        let backup = RealmBackup::of(&before, &plan);
-        assert_eq!(
-            backup.names().collect::<Vec<_>>(),
-            ["client old", "role viewer of client old"]
-        );
+        let backup = RealmBackup::of(&before, &plan, &Plan::empty());
+        let kept: Vec<String> = backup
+            .objects
+            .iter()
+            .map(|kept| kept.object.to_string())
+            .collect();
+        assert_eq!(kept, ["client old", "role viewer of client old"]);
         let text = serde_json::to_string(&backup).unwrap();
         assert!(!text.contains("s3cret"), "{text}");
         let backup: RealmBackup = serde_json::from_str(&text).unwrap();
@@ -237,5 +260,34 @@ mod tests {
         );
         after.objects.remove(&Object::Group("a:b".into()));
         assert_eq!(told(&after), ["client old", "role viewer of client old"]);
+    }
+    #[test]
+    fn test_who_was_put_into_a_group_by_hand_comes_back_and_who_left_does_not() {
+        let mut before = realm();
+        let member = |user: &str| Relation::Membership {
+            user: user.into(),
+            group: "a:b".into(),
+        };
+        let mut plan = Plan::empty();
+        let mut strangers = Plan::empty();
+        for user in ["ada", "eve"] {
+            before
+                .objects
+                .insert(Object::User(user.into()), json!({"username": user}));
+            before.relations.insert(member(user));
+            let step = |plan: &mut Plan<KeycloakOperation>| {
+                let operation = KeycloakOperation::Detach(member(user));
+                plan.push(Action::Delete, member(user).to_string(), Vec::new(), operation);
+            };
+            step(&mut plan);
+            if user == "eve" {
+                step(&mut strangers);
+            }
+        }
+        let backup = RealmBackup::of(&before, &plan, &strangers);
+        before.relations.clear();
+        let restored = backup.restoration(&before);
+        let told: Vec<&str> = restored.changes().map(|change| change.object.as_str()).collect();
+        assert_eq!(told, ["member eve of group a:b"]);
     }
 }

@@ -16,6 +16,10 @@ pub const OWNER: &str = "lotse.owner";
 pub const MEMBERS: &str = "lotse.members";
 /// User attribute: the name lotse gave to the account last. Ledgers know it by this one, whatever somebody else calls it.
 pub const NAME: &str = "lotse.name";
+/// User attribute: id at the forge of the person for whom lotse made the account. Users can't write it.
+pub const ID: &str = "lotse.id";
+/// Client attribute: the client that is marked. A copy of it that somebody made is not lotse's.
+pub const CLIENT: &str = "lotse.client";
 /// Configuration key of an identity provider: fingerprint of the client secret that lotse wrote last.
 pub const FINGERPRINT: &str = "lotse.secretHash";
 
@@ -63,6 +67,15 @@ pub(super) fn ownership(object: &Object, observed: &Value) -> Ownership {
         Place::Text(field) => &observed[field][OWNER],
         Place::List => &observed["attributes"][OWNER][0],
     };
+    let is_copy = |id: &String| {
+        let marked = observed["attributes"][CLIENT].as_str();
+        marked.is_some_and(|marked| marked != id)
+    };
+    if let Object::Client(id) = object
+        && is_copy(id)
+    {
+        return Ownership::Unmarked;
+    }
     mark.as_str()
         .map_or(Ownership::Unmarked, |owner| Ownership::Owned(owner.to_owned()))
 }

@@ -12,6 +12,7 @@ mod client;
 mod error;
 mod fields;
 mod keyed;
+mod loopholes;
 mod mark;
 mod object;
 mod observe;
@@ -32,16 +33,17 @@ use std::time::Duration;
 use serde_json::Value;
 
 pub use apply::apply;
-pub use attribution::attribute;
+pub use attribution::{attribute, secret_giver};
 pub use client::{Admin, Credentials, issuer};
 pub use error::{Conflict, KeycloakError};
 pub use fields::Difference;
-pub use mark::{FINGERPRINT, Fingerprint, MEMBERS, NAME, OWNER};
+pub use loopholes::loopholes;
+pub use mark::{CLIENT, FINGERPRINT, Fingerprint, ID, MEMBERS, NAME, OWNER};
 pub use object::{KeycloakOperation, Object, Relation};
 pub use observe::{ObservedRealm, observe};
-pub use plan::{Prune, plan, strangers};
+pub use plan::{Prune, left_out, plan, strangers, undeclared};
 pub use standing::{Standing, example_token, standing};
-pub use wanted::{GROUPS_SCOPE, ROLES_CLAIM, Wanted};
+pub use wanted::{GROUPS_SCOPE, Part, ROLES_CLAIM, Wanted};
 
 use crate::plan::{Change, Plan};
 use crate::secret::Secret;
@@ -89,7 +91,12 @@ pub async fn carry_out(
         }
     }
     outcome?;
-    let (_, rest) = look(admin, wanted, prune).await?;
+    let (seen, mut rest) = look(admin, wanted, prune).await?;
+    if !observed.exists() && !rest.is_empty() {
+        // What a new realm brings with it was not there to be planned for.
+        apply(admin, &seen, &rest, provider_secret).await?;
+        (_, rest) = look(admin, wanted, prune).await?;
+    }
     if rest.is_empty() {
         return Ok(());
     }
@@ -120,10 +127,8 @@ pub async fn look(
         realm: wanted.realm.name.clone(),
         conflicts,
     })?;
-    if let Some(clients) = wanted.clients {
-        let is_of_one =
-            |operation: &KeycloakOperation| operation.client().is_some_and(|client| clients.contains(client));
-        plan.steps.retain(|step| is_of_one(&step.operation));
+    if let Some(part) = wanted.part {
+        plan.steps.retain(|step| part.has(&step.operation));
     }
     let objects = observed.objects.len();
     let requests = admin.requests() - before;

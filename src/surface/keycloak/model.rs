@@ -57,7 +57,15 @@ fn create(realm: &mut ObservedRealm, object: &Object, representation: &Value) {
             realm
                 .objects
                 .insert(Object::ClientPolicies, json!({"profiles": {}, "policies": {}}));
-            for alias in ["CONFIGURE_TOTP", "TERMS_AND_CONDITIONS"] {
+            let account = Object::Client("account".into());
+            realm
+                .objects
+                .insert(account, json!({"clientId": "account", "id": "account"}));
+            realm.relations.insert(Relation::OfEverybody {
+                client: "account".into(),
+                role: "manage-account".into(),
+            });
+            for alias in ["CONFIGURE_TOTP", "TERMS_AND_CONDITIONS", "UPDATE_PASSWORD"] {
                 let action = json!({"alias": alias, "enabled": false, "defaultAction": false});
                 realm.objects.insert(Object::RequiredAction(alias.into()), action);
             }
@@ -172,6 +180,7 @@ fn ends(relation: &Relation) -> Vec<Object> {
         Relation::Link { user, provider, .. } => {
             vec![Object::User(user.clone()), Object::Provider(provider.clone())]
         }
+        Relation::OfEverybody { client, .. } => vec![Object::Client(client.clone())],
         Relation::DefaultScope { client, scope } | Relation::OptionalScope { client, scope } => {
             vec![Object::Client(client.clone()), Object::Scope(scope.clone())]
         }

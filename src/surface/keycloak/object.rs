@@ -107,6 +107,13 @@ pub enum Relation {
         /// The person's id there.
         id: String,
     },
+    /// Every account of the realm has a role of a client, by the realm's default role.
+    OfEverybody {
+        /// Client id.
+        client: String,
+        /// Name of the role.
+        role: String,
+    },
     /// A client gets a scope without asking for it.
     DefaultScope {
         /// Client id.
@@ -147,6 +154,9 @@ impl fmt::Display for Relation {
             }
             Self::DefaultScope { client, scope } => {
                 write!(formatter, "default scope {scope} of client {client}")
+            }
+            Self::OfEverybody { client, role } => {
+                write!(formatter, "role {role} of client {client} for everybody")
             }
             Self::OptionalScope { client, scope } => {
                 write!(formatter, "optional scope {scope} of client {client}")
@@ -209,7 +219,9 @@ impl KeycloakOperation {
                     Relation::DefaultScope { client, .. }
                     | Relation::OptionalScope { client, .. }
                     | Relation::RoleMapping { client, .. } => Some(client),
-                    Relation::Link { .. } | Relation::Membership { .. } => None,
+                    Relation::Link { .. } | Relation::Membership { .. } | Relation::OfEverybody { .. } => {
+                        None
+                    }
                 };
             }
         };

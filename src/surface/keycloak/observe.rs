@@ -11,10 +11,15 @@ use serde_json::Value;
 use super::client::Admin;
 use super::error::KeycloakError;
 use super::keyed::{keyed_policies, keyed_profile};
-use super::mark::{self, FINGERPRINT, Ownership, TOUCHED};
+use super::mark::{self, FINGERPRINT, ID, Ownership, TOUCHED};
 use super::object::{Object, Relation};
 use super::rotation::ROTATED_SECRET;
 use crate::desired::identity;
+
+/// Keycloak's client by which people look after their own account.
+const ACCOUNT: &str = "account";
+/// Roles of that client by which somebody ends their link to the forge, makes another one, or gives themselves a password.
+const OWN_ACCOUNT: [&str; 3] = ["manage-account", "manage-account-links", "delete-account"];
 
 /// Requests in flight at a time.
 const CONCURRENCY: usize = 8;
@@ -26,6 +31,8 @@ pub struct ObservedRealm {
     pub name: String,
     pub(super) objects: BTreeMap<Object, Value>,
     pub(super) relations: BTreeSet<Relation>,
+    /// Paths of groups below others that have the name of a declared group: tokens don't tell them apart.
+    pub(super) namesakes: BTreeSet<String>,
 }
 
 impl ObservedRealm {
@@ -35,6 +42,7 @@ impl ObservedRealm {
             name: name.to_owned(),
             objects: BTreeMap::new(),
             relations: BTreeSet::new(),
+            namesakes: BTreeSet::new(),
         }
     }
 
@@ -68,6 +76,17 @@ impl ObservedRealm {
             .get(&Object::Group(group.to_owned()))
             .map(mark::ledger)
             .unwrap_or_default()
+    }
+
+    /// Whether lotse made the account `user` for the person with this id at the forge.
+    pub(super) fn was_made_for(&self, user: &str, id: u64) -> bool {
+        let account = self.objects.get(&Object::User(user.to_owned()));
+        account.is_some_and(|account| account["attributes"][ID][0] == id.to_string().as_str())
+    }
+
+    /// Id of the role that every account of the realm has.
+    pub(super) fn default_role(&self) -> Option<&str> {
+        self.objects.get(&Object::Realm)?["defaultRole"]["id"].as_str()
     }
 
     /// The user who is linked to `id` at `provider`.
@@ -124,7 +143,10 @@ pub async fn observe(admin: &Admin, realm: &identity::Realm) -> Result<ObservedR
     ] {
         seen.objects.extend(part.objects);
         seen.relations.extend(part.relations);
+        seen.namesakes.extend(part.namesakes);
     }
+    let everybody = looking.roles_of_everybody(&seen).await?;
+    seen.relations.extend(everybody);
     Ok(seen)
 }
 
@@ -332,6 +354,7 @@ impl Looking<'_> {
             .buffered(CONCURRENCY)
             .try_collect()
             .await?;
+        seen.namesakes = self.namesakes().await?;
         for (group, members) in lists {
             for user in members {
                 seen.relations.insert(Relation::Membership {
@@ -344,6 +367,55 @@ impl Looking<'_> {
             }
         }
         Ok(seen)
+    }
+
+    /// Groups below others with the name of a declared one. The search finds a part of a name, so what all names begin with
+    /// finds them all at once.
+    async fn namesakes(&self) -> Result<BTreeSet<String>, KeycloakError> {
+        let names: BTreeSet<&str> = self
+            .realm
+            .groups
+            .iter()
+            .map(|group| group.name.as_str())
+            .collect();
+        let beginning = common_beginning(&names);
+        if beginning.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let query = [("search", beginning), ("populateHierarchy", "true")];
+        let found = self.admin.pages(&[&self.realm.name, "groups"], &query).await?;
+        let mut below: Vec<&Value> = found.iter().flat_map(children).collect();
+        let mut namesakes = BTreeSet::new();
+        while let Some(group) = below.pop() {
+            if names.contains(group["name"].as_str().unwrap_or_default()) {
+                namesakes.insert(text(group, "path"));
+            }
+            below.extend(children(group));
+        }
+        Ok(namesakes)
+    }
+
+    /// Roles by which people change their own account, as far as everybody has them.
+    async fn roles_of_everybody(&self, seen: &ObservedRealm) -> Result<Vec<Relation>, KeycloakError> {
+        let account = seen.objects.get(&Object::Client(ACCOUNT.to_owned()));
+        let (Some(default), Some(account)) = (seen.default_role(), account) else {
+            return Ok(Vec::new());
+        };
+        let path = [&self.realm.name, "roles-by-id", default, "composites"];
+        let roles = rows(self.admin.get(&path, &[]).await?);
+        let is_of_account = |role: &&Value| {
+            role["containerId"] == account["id"]
+                && role["name"]
+                    .as_str()
+                    .is_some_and(|name| OWN_ACCOUNT.contains(&name))
+        };
+        let found = roles.iter().filter(is_of_account);
+        Ok(found
+            .map(|role| Relation::OfEverybody {
+                client: ACCOUNT.to_owned(),
+                role: text(role, "name"),
+            })
+            .collect())
     }
 
     async fn users(&self) -> Result<ObservedRealm, KeycloakError> {
@@ -447,6 +519,24 @@ fn role_mappings(group: &str, representation: &Value) -> Vec<Relation> {
         }
     }
     mappings
+}
+
+fn children(group: &Value) -> impl Iterator<Item = &Value> {
+    group["subGroups"].as_array().into_iter().flatten()
+}
+
+/// What all of `names` begin with.
+fn common_beginning<'names>(names: &BTreeSet<&'names str>) -> &'names str {
+    let (Some(first), Some(last)) = (names.first(), names.last()) else {
+        return "";
+    };
+    let letters = first.char_indices().zip(last.chars());
+    let end = letters.clone().find(|((_, one), other)| one != other);
+    let same = match end {
+        Some(((end, _), _)) => end,
+        None => first.len().min(last.len()),
+    };
+    &first[..same]
 }
 
 fn rows(value: Value) -> Vec<Value> {

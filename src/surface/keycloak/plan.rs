@@ -19,33 +19,37 @@ use crate::plan::{Action, FieldChange, Plan};
 pub enum Prune {
     /// They stay.
     Keep,
-    /// Groups, clients, client roles and client scopes are deleted. Users and identity providers never are.
+    /// Groups, clients, client roles and client scopes are deleted, and members whom somebody put into our groups by hand
+    /// are taken out. Users and identity providers never are deleted.
     Delete,
 }
 
 /// Computes the steps from `observed` to `wanted`: what is new or changed first, what ends last.
 ///
+/// A member whose user name belongs to an account of somebody else is left out, with all rights: see [`left_out`].
+///
 /// # Errors
-/// All conflicts that a person has to resolve, at once.
+/// All other conflicts that a person has to resolve, at once.
 pub fn plan(
     wanted: &Wanted<'_>,
     observed: &ObservedRealm,
     prune: Prune,
 ) -> Result<Plan<KeycloakOperation>, Vec<Conflict>> {
-    let (accounts, mut conflicts) = accounts(wanted.realm, observed);
-    if !conflicts.is_empty() {
-        return Err(conflicts);
-    }
+    let (accounts, _) = accounts(wanted.realm, observed);
     let planning = Planning {
         wanted,
         observed,
-        ledgers: wanted::ledgers(wanted.realm),
+        ledgers: wanted::ledgers(wanted.realm, &accounts),
         present: present(wanted.realm, observed, &accounts),
         leaving: leaving(wanted, observed, &accounts),
+        strangers: match prune {
+            Prune::Keep => BTreeSet::new(),
+            Prune::Delete => by_hand(wanted, observed, &accounts),
+        },
         objects: objects(wanted, observed, &accounts),
         relations: wanted::relations(wanted.realm, &accounts),
     };
-    conflicts.extend(planning.objects_of_others());
+    let mut conflicts = planning.objects_of_others();
     conflicts.extend(planning.unknown_actions());
     if conflicts.is_empty() {
         Ok(planning.steps(prune))
@@ -54,18 +58,64 @@ pub fn plan(
     }
 }
 
+/// Declared members who get no account and no rights, since their user name belongs to somebody else.
+#[must_use]
+pub fn left_out(wanted: &Wanted<'_>, observed: &ObservedRealm) -> Vec<Conflict> {
+    accounts(wanted.realm, observed).1
+}
+
 fn objects(wanted: &Wanted<'_>, observed: &ObservedRealm, accounts: &Accounts) -> BTreeMap<Object, Value> {
     let mut objects = wanted::objects(wanted, accounts);
     objects.extend(wanted::required_actions(wanted.realm, observed.objects.keys()));
     objects
 }
 
-/// Members of declared groups whom neither the declaration nor lotse put there: somebody did it by hand. They are
-/// left alone, but have the group's rights, so they are worth a warning.
+/// Members of declared groups whom neither the declaration nor lotse put there, each with the step that takes them out:
+/// somebody did it by hand. Without [`Prune::Delete`] they are left alone, but they have the group's rights, so they are
+/// worth a warning.
 #[must_use]
-pub fn strangers(wanted: &Wanted<'_>, observed: &ObservedRealm) -> Vec<Relation> {
+pub fn strangers(wanted: &Wanted<'_>, observed: &ObservedRealm) -> Plan<KeycloakOperation> {
     let (accounts, _) = accounts(wanted.realm, observed);
-    let declared = wanted::relations(wanted.realm, &accounts);
+    let mut plan = Plan::empty();
+    for relation in by_hand(wanted, observed, &accounts) {
+        plan.push(
+            Action::Delete,
+            relation.to_string(),
+            Vec::new(),
+            KeycloakOperation::Detach(relation),
+        );
+    }
+    plan
+}
+
+/// Objects that carry our mark, are no longer declared, and stay without [`Prune::Delete`].
+#[must_use]
+pub fn undeclared(wanted: &Wanted<'_>, observed: &ObservedRealm) -> Vec<Object> {
+    let (accounts, _) = accounts(wanted.realm, observed);
+    let declared = objects(wanted, observed, &accounts);
+    let owner = wanted.owner.as_str();
+    let is_left = |object: &Object| {
+        is_deletable(object) && !declared.contains_key(object) && observed.is_owned(object, owner)
+    };
+    let goes_with_its_client = |object: &Object| match object {
+        Object::Role { client, .. } => is_left(&Object::Client(client.clone())),
+        _ => false,
+    };
+    let seen = observed.objects.keys();
+    seen.filter(|object| is_left(object) && !goes_with_its_client(object))
+        .cloned()
+        .collect()
+}
+
+const fn is_deletable(object: &Object) -> bool {
+    matches!(
+        object,
+        Object::Scope(_) | Object::Client(_) | Object::Role { .. } | Object::Group(_)
+    )
+}
+
+fn by_hand(wanted: &Wanted<'_>, observed: &ObservedRealm, accounts: &Accounts) -> BTreeSet<Relation> {
+    let declared = wanted::relations(wanted.realm, accounts);
     let groups: BTreeSet<&str> = wanted
         .realm
         .groups
@@ -86,7 +136,8 @@ pub fn strangers(wanted: &Wanted<'_>, observed: &ObservedRealm) -> Vec<Relation>
         .collect()
 }
 
-/// Finds the account of each member: by the link to the forge, which survives renames, otherwise by name.
+/// Finds the account of each member: by the link to the forge, which survives renames; one without a link only where lotse
+/// made it for this very id. Anybody can have the name of a member and a password, or end their own link.
 fn accounts(realm: &identity::Realm, observed: &ObservedRealm) -> (Accounts, Vec<Conflict>) {
     let mut accounts = Accounts::new();
     let mut conflicts = Vec::new();
@@ -100,7 +151,8 @@ fn accounts(realm: &identity::Realm, observed: &ObservedRealm) -> (Accounts, Vec
         let account = match (linked, holder) {
             (Some(linked), None) => linked.to_owned(),
             (Some(linked), Some(_)) if linked == declared => declared,
-            (None, None | Some(None)) => declared,
+            (None, None) => declared,
+            (None, Some(None)) if observed.was_made_for(&declared, member.id) => declared,
             (_, Some(holder)) => {
                 conflicts.push(Conflict::NameTaken {
                     name: declared,
@@ -142,11 +194,12 @@ fn present<'realm>(
 ) -> BTreeMap<&'realm str, BTreeSet<String>> {
     let mut present: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for member in &realm.members {
+        let Some(account) = accounts.get(&member.id) else {
+            continue;
+        };
         for group in &member.groups {
-            present
-                .entry(group)
-                .or_default()
-                .insert(observed.ledger_name(&accounts[&member.id]).to_owned());
+            let name = observed.ledger_name(account).to_owned();
+            present.entry(group).or_default().insert(name);
         }
     }
     present
@@ -161,6 +214,8 @@ struct Planning<'inputs> {
     ledgers: BTreeMap<&'inputs str, BTreeSet<String>>,
     present: BTreeMap<&'inputs str, BTreeSet<String>>,
     leaving: BTreeMap<String, BTreeSet<String>>,
+    /// Memberships that somebody made by hand and that end.
+    strangers: BTreeSet<Relation>,
 }
 
 impl Planning<'_> {
@@ -241,7 +296,8 @@ impl Planning<'_> {
                 object: object.clone(),
                 representation: self.representation(object, &wanted),
             };
-            plan.push(Action::Create, object.to_string(), Vec::new(), operation);
+            let shown = at_first_sight(object, &wanted);
+            plan.push(Action::Create, object.to_string(), shown, operation);
             return;
         };
         let differences = fields::differences(observed, &wanted);
@@ -341,6 +397,7 @@ impl Planning<'_> {
         match relation {
             Relation::Membership { user, group } => {
                 self.leaving.get(group).is_some_and(|users| users.contains(user))
+                    || self.strangers.contains(relation)
             }
             Relation::RoleMapping { client, role, .. } => {
                 let role = Object::Role {
@@ -349,6 +406,7 @@ impl Planning<'_> {
                 };
                 self.observed.is_owned(&role, self.wanted.owner.as_str())
             }
+            Relation::OfEverybody { .. } => true,
             Relation::Link { .. } | Relation::DefaultScope { .. } | Relation::OptionalScope { .. } => false,
         }
     }
@@ -387,11 +445,7 @@ impl Planning<'_> {
     }
 
     fn is_deleted(&self, object: &Object) -> bool {
-        let is_deletable = matches!(
-            object,
-            Object::Scope(_) | Object::Client(_) | Object::Role { .. } | Object::Group(_)
-        );
-        is_deletable
+        is_deletable(object)
             && !self.objects.contains_key(object)
             && self.observed.is_owned(object, self.wanted.owner.as_str())
     }
@@ -409,6 +463,21 @@ fn settle(plan: &mut Plan<KeycloakOperation>, object: &Object, before: &Value, m
         differences,
     };
     plan.push(Action::Update, object.to_string(), shown, operation);
+}
+
+/// What is told of an object that is new: where a client sends people.
+fn at_first_sight(object: &Object, wanted: &Value) -> Vec<FieldChange> {
+    let uris = match object {
+        Object::Client(_) => wanted["redirectUris"].as_array(),
+        _ => None,
+    };
+    let uris = uris.into_iter().flatten().filter_map(Value::as_str);
+    let shown = uris.map(|uri| FieldChange {
+        path: "redirectUris[]".to_owned(),
+        before: None,
+        after: Some(uri.to_owned()),
+    });
+    shown.collect()
 }
 
 /// A changed secret is told as such; its fingerprint means nothing to a reader.

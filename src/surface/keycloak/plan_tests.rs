@@ -11,7 +11,7 @@ use super::mark::{Fingerprint, MEMBERS, OWNER};
 use super::model;
 use super::object::{KeycloakOperation, Object, Relation};
 use super::observe::ObservedRealm;
-use super::plan::{Prune, plan, strangers};
+use super::plan::{Prune, left_out, plan, strangers, undeclared};
 use super::wanted::Wanted;
 use crate::config::{Delivery, Sessions};
 use crate::desired::identity::{Client, ClientKind, Group, IdentityProvider, Member, Realm};
@@ -102,7 +102,7 @@ fn wanted<'a>(realm: &'a Realm, owner: &'a EnvironmentName, provider_secret: &'a
         realm,
         owner,
         provider_secret,
-        clients: None,
+        part: None,
     }
 }
 
@@ -113,8 +113,11 @@ pub(super) fn planned(realm: &Realm, observed: &ObservedRealm) -> Plan<KeycloakO
 /// A realm in memory that is as `realm` wants it.
 fn converged(realm: &Realm) -> ObservedRealm {
     let mut observed = ObservedRealm::absent(&realm.name);
-    let plan = planned(realm, &observed);
-    model::apply(&mut observed, &plan);
+    // What a new realm brings with it is seen only when it is there.
+    for _ in 0..2 {
+        let plan = planned(realm, &observed);
+        model::apply(&mut observed, &plan);
+    }
     observed
 }
 
@@ -147,8 +150,8 @@ fn test_an_empty_server_gets_everything_in_the_order_of_need() {
     Create mapper groups of client scope groups
     Create identity provider github
     Create mapper email of identity provider github
-    Create client grafana
-    Create client kubectl
+    Create client grafana redirectUris[]
+    Create client kubectl redirectUris[] redirectUris[]
     Create mapper roles of client grafana
     Create role admin of client grafana
     Create user ada
@@ -203,13 +206,49 @@ fn test_who_leaves_goes_before_the_ledger_forgets_and_others_stay() {
     );
     let (owner, secret) = (owner(), Secret::new("s3cret"));
     let fingerprint = Wanted::fingerprint(&secret, &owner, &desired.github);
-    assert_eq!(
-        strangers(&wanted(&desired, &owner, &fingerprint), &observed),
-        [user_in("eve", GROUPS[1])]
-    );
+    let wanted = wanted(&desired, &owner, &fingerprint);
+    let out = "Delete member eve of group scs:monitoring-view";
+    assert_eq!(texts(&strangers(&wanted, &observed)), [out]);
     model::apply(&mut observed, &plan);
     assert!(observed.relations.contains(&user_in("eve", GROUPS[1])));
     assert!(planned(&desired, &observed).is_empty());
+
+    let pruning = super::plan(&wanted, &observed, Prune::Delete).unwrap();
+    assert_eq!(texts(&pruning), [out]);
+    model::apply(&mut observed, &pruning);
+    assert!(texts(&strangers(&wanted, &observed)).is_empty());
+    assert!(super::plan(&wanted, &observed, Prune::Delete).unwrap().is_empty());
+}
+
+#[test]
+fn test_what_is_ours_and_no_longer_declared_is_named() {
+    let observed = converged(&realm());
+    let mut desired = realm();
+    desired.groups.truncate(1);
+    desired.clients.clear();
+    for member in &mut desired.members {
+        member.groups.retain(|group| group == GROUPS[0]);
+    }
+    let (owner, secret) = (owner(), Secret::new("s3cret"));
+    let fingerprint = Wanted::fingerprint(&secret, &owner, &desired.github);
+    let wanted = wanted(&desired, &owner, &fingerprint);
+    let named: Vec<String> = undeclared(&wanted, &observed)
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let deleted = super::plan(&wanted, &observed, Prune::Delete).unwrap();
+    let mut deleted: Vec<String> = deleted
+        .steps
+        .iter()
+        .filter(|step| matches!(step.operation, KeycloakOperation::Delete { .. }))
+        .map(|step| step.change.object.clone())
+        .collect();
+    deleted.reverse();
+    assert_eq!(named, deleted);
+    assert!(
+        named.contains(&"group scs:monitoring-view".to_owned()),
+        "{named:?}"
+    );
 }
 
 #[test]
@@ -310,14 +349,42 @@ fn test_a_login_registered_again_by_somebody_else_inherits_nothing() {
     let observed = converged(&realm());
     let mut desired = realm();
     desired.members[0].id = 99;
-    let conflicts = plan_with(&desired, "s3cret", &observed, Prune::Keep).unwrap_err();
+    let name = |holder: Option<&str>| Conflict::NameTaken {
+        name: "ada".into(),
+        id: 99,
+        holder: holder.map(str::to_owned),
+    };
+    let (owner, secret) = (owner(), Secret::new("s3cret"));
+    let fingerprint = Wanted::fingerprint(&secret, &owner, &desired.github);
+    let wanted = wanted(&desired, &owner, &fingerprint);
+    assert_eq!(left_out(&wanted, &observed), [name(Some("7"))]);
+
+    // Who had the name before loses the rights, everybody else is as declared, and nothing more is to be done.
+    let mut after = observed;
+    let plan = planned(&desired, &after);
     assert_eq!(
-        conflicts,
-        [Conflict::NameTaken {
-            name: "ada".into(),
-            id: 99,
-            holder: Some("7".into())
-        }]
+        texts(&plan),
+        [
+            "Delete member ada of group scs:monitoring-admin",
+            "Delete member ada of group scs:monitoring-view",
+            "Update group scs:monitoring-admin attributes.lotse.members",
+            "Update group scs:monitoring-view attributes.lotse.members",
+        ]
+    );
+    model::apply(&mut after, &plan);
+    assert!(planned(&desired, &after).is_empty());
+
+    // Ending one's own link makes nobody a member, and neither does having the name and a password.
+    after
+        .relations
+        .retain(|relation| !matches!(relation, Relation::Link { user, .. } if user == "ada"));
+    assert_eq!(left_out(&wanted, &after), [name(None)]);
+    assert!(planned(&desired, &after).is_empty());
+    let back = planned(&realm(), &after);
+    assert!(
+        texts(&back).contains(&"Create link of user ada to github id 7".to_owned()),
+        "{:?}",
+        texts(&back)
     );
 }
 

@@ -15,7 +15,12 @@ pub struct Standing {
     pub is_enabled: bool,
     /// Names of their groups.
     pub groups: Vec<String>,
+    /// Whether they can log in past the forge, by a password or a key of their own.
+    pub has_own_way_in: bool,
 }
+
+/// Credentials that log somebody in by themselves (Keycloak, `PasswordCredentialModel`, `WebAuthnCredentialModel`).
+const OWN_WAYS_IN: [&str; 2] = ["password", "webauthn-passwordless"];
 
 /// The user who is linked to the account `id` at `provider`; `None` where there is none.
 ///
@@ -36,6 +41,13 @@ pub async fn standing(
     let Some(id) = found[0]["id"].as_str() else {
         return Ok(None);
     };
+    let credentials = admin.get(&[realm, "users", id, "credentials"], &[]).await?;
+    let mut credentials = credentials.as_array().into_iter().flatten();
+    let has_own_way_in = credentials.any(|credential| {
+        credential["type"]
+            .as_str()
+            .is_some_and(|kind| OWN_WAYS_IN.contains(&kind))
+    });
     let groups = admin.pages(&[realm, "users", id, "groups"], &[]).await?;
     let names = groups.iter().filter_map(|group| group["name"].as_str());
     Ok(Some(Standing {
@@ -43,6 +55,7 @@ pub async fn standing(
         username: found[0]["username"].as_str().unwrap_or_default().to_owned(),
         is_enabled: found[0]["enabled"].as_bool().unwrap_or(false),
         groups: names.map(str::to_owned).collect(),
+        has_own_way_in,
     }))
 }
 

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::mark::{self, FINGERPRINT, Fingerprint, NAME};
-use super::object::{Object, Relation};
+use super::mark::{self, CLIENT, FINGERPRINT, Fingerprint, ID, NAME};
+use super::object::{KeycloakOperation, Object, Relation};
 use super::rotation;
 use crate::desired::identity::{self, ClientKind, IdentityProvider, Member, Realm};
 use crate::names::EnvironmentName;
@@ -19,7 +19,7 @@ pub const ROLES_CLAIM: &str = "roles";
 const MAIL: &str = "email";
 
 /// Scopes of a program on a person's machine: who it is and its groups.
-const PUBLIC_SCOPES: [&str; 4] = ["basic", "profile", "email", GROUPS_SCOPE];
+pub(super) const PUBLIC_SCOPES: [&str; 4] = ["basic", "profile", "email", GROUPS_SCOPE];
 /// Scopes of a server: what Keycloak gives every client, and the groups.
 const CONFIDENTIAL_SCOPES: [&str; 7] = [
     "web-origins",
@@ -40,8 +40,40 @@ pub struct Wanted<'desired> {
     pub owner: &'desired EnvironmentName,
     /// Fingerprint of the identity provider's client secret, see [`Wanted::fingerprint`].
     pub provider_secret: &'desired Fingerprint,
-    /// Client ids of the clients that alone are looked at; `None` for the whole realm.
-    pub clients: Option<&'desired BTreeSet<String>>,
+    /// What alone is looked at; `None` for the whole realm.
+    pub part: Option<&'desired Part>,
+}
+
+/// A part of a realm: what belongs to some applications.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Part {
+    /// Client ids of their clients.
+    pub clients: BTreeSet<String>,
+    /// Names of groups by which people have grants of their own there.
+    pub groups: BTreeSet<String>,
+    /// User names of these people.
+    pub users: BTreeSet<String>,
+}
+
+impl Part {
+    /// Whether a step is about the part.
+    pub(super) fn has(&self, operation: &KeycloakOperation) -> bool {
+        if let Some(client) = operation.client() {
+            return self.clients.contains(client);
+        }
+        match operation {
+            KeycloakOperation::Attach(relation) | KeycloakOperation::Detach(relation) => match relation {
+                Relation::Membership { group, .. } => self.groups.contains(group),
+                Relation::Link { user, .. } => self.users.contains(user),
+                _ => false,
+            },
+            _ => match operation.object() {
+                Some(Object::Group(group)) => self.groups.contains(group),
+                Some(Object::User(user)) => self.users.contains(user),
+                _ => false,
+            },
+        }
+    }
 }
 
 impl Wanted<'_> {
@@ -79,7 +111,9 @@ pub(super) fn objects(wanted: &Wanted<'_>, accounts: &Accounts) -> BTreeMap<Obje
         objects.insert(Object::Group(group.name.clone()), group_fields(group));
     }
     for member in &realm.members {
-        objects.insert(Object::User(accounts[&member.id].clone()), user(member));
+        if let Some(account) = accounts.get(&member.id) {
+            objects.insert(Object::User(account.clone()), user(member));
+        }
     }
     for client in &realm.clients {
         objects.extend(client_objects(client));
@@ -93,11 +127,13 @@ pub(super) fn objects(wanted: &Wanted<'_>, accounts: &Accounts) -> BTreeMap<Obje
         .collect()
 }
 
-/// All relations that should hold.
+/// All relations that should hold, of members who have an account.
 pub(super) fn relations(realm: &identity::Realm, accounts: &Accounts) -> BTreeSet<Relation> {
     let mut relations = BTreeSet::new();
     for member in &realm.members {
-        let user = &accounts[&member.id];
+        let Some(user) = accounts.get(&member.id) else {
+            continue;
+        };
         relations.insert(Relation::Link {
             user: user.clone(),
             provider: realm.github.alias.clone(),
@@ -130,13 +166,14 @@ pub(super) fn required_actions<'seen>(
     realm: &'seen Realm,
     seen: impl Iterator<Item = &'seen Object>,
 ) -> BTreeMap<Object, Value> {
+    let (mut wanted, rest): (BTreeMap<Object, Value>, Vec<&Object>) = closed(seen);
     let Some(declared) = &realm.required_actions else {
-        return BTreeMap::new();
+        return wanted;
     };
-    let others = seen.filter(|object| matches!(object, Object::RequiredAction(_)));
-    let mut wanted: BTreeMap<Object, Value> = others
-        .map(|object| (object.clone(), json!({ "defaultAction": false })))
-        .collect();
+    let others = rest
+        .into_iter()
+        .filter(|object| matches!(object, Object::RequiredAction(_)));
+    wanted.extend(others.map(|object| (object.clone(), json!({ "defaultAction": false }))));
     wanted.extend(declared.iter().map(|alias| {
         let fields = json!({ "enabled": true, "defaultAction": true });
         (Object::RequiredAction(alias.clone()), fields)
@@ -144,14 +181,35 @@ pub(super) fn required_actions<'seen>(
     wanted
 }
 
-/// User names of the declared members of each declared group.
-pub(super) fn ledgers(realm: &identity::Realm) -> BTreeMap<&str, BTreeSet<String>> {
+/// By these, people give themselves a way in past the forge.
+const OWN_WAYS_IN: [&str; 2] = ["UPDATE_PASSWORD", "webauthn-register-passwordless"];
+
+/// The actions that are closed, and all other objects.
+fn closed<'seen>(seen: impl Iterator<Item = &'seen Object>) -> (BTreeMap<Object, Value>, Vec<&'seen Object>) {
+    let is_own_way = |object: &Object| match object {
+        Object::RequiredAction(alias) => OWN_WAYS_IN.contains(&alias.as_str()),
+        _ => false,
+    };
+    let (closed, rest): (Vec<&Object>, Vec<&Object>) = seen.partition(|object| is_own_way(object));
+    let closed = closed.into_iter().map(|object| {
+        let fields = json!({ "enabled": false, "defaultAction": false });
+        (object.clone(), fields)
+    });
+    (closed.collect(), rest)
+}
+
+/// User names of the declared members of each declared group, as far as they have an account.
+pub(super) fn ledgers<'realm>(
+    realm: &'realm identity::Realm,
+    accounts: &Accounts,
+) -> BTreeMap<&'realm str, BTreeSet<String>> {
     let mut ledgers: BTreeMap<&str, BTreeSet<String>> = realm
         .groups
         .iter()
         .map(|group| (group.name.as_str(), BTreeSet::new()))
         .collect();
-    for member in &realm.members {
+    let members = realm.members.iter();
+    for member in members.filter(|member| accounts.contains_key(&member.id)) {
         for group in &member.groups {
             ledgers.entry(group).or_default().insert(user_name(member));
         }
@@ -196,7 +254,7 @@ fn new_user(member: &Member, provider: &str) -> Value {
     })
 }
 
-/// `editUsernameAllowed` lets administrators follow a login that was renamed at the forge; the user profile keeps
+/// People log in by the forge alone: nobody registers, and nobody asks for a password of their own. `editUsernameAllowed` lets administrators follow a login that was renamed at the forge; the user profile keeps
 /// users themselves from it.
 fn realm_fields(realm: &Realm) -> Value {
     let mut fields = json!({
@@ -204,6 +262,7 @@ fn realm_fields(realm: &Realm) -> Value {
         "enabled": true,
         "sslRequired": "external",
         "registrationAllowed": false,
+        "resetPasswordAllowed": false,
         "editUsernameAllowed": true,
         "bruteForceProtected": true,
         "eventsEnabled": true,
@@ -275,12 +334,16 @@ fn groups_mapper() -> Value {
     })
 }
 
-/// `syncMode: IMPORT` keeps the names that people.yaml gives to the people.
+/// `syncMode: IMPORT` keeps the names that people.yaml gives to the people. An address for mail that a forge shows is no proof
+/// of who somebody is (`trustEmail`), and nobody needs the forge's tokens here (`storeToken`).
 fn provider(provider: &IdentityProvider, secret: &Fingerprint) -> Value {
     json!({
         "alias": provider.alias,
         "providerId": "github",
         "enabled": true,
+        "trustEmail": false,
+        "storeToken": false,
+        "addReadTokenRoleOnCreate": false,
         "config": {
             "clientId": provider.client_id,
             "baseUrl": provider.base_url,
@@ -313,13 +376,19 @@ fn group_fields(group: &identity::Group) -> Value {
     json!({ "name": group.name, "description": group.description })
 }
 
+/// What Keycloak takes for no part of a person's name (`PersonNameProhibitedCharactersValidator`).
+const NOT_IN_NAMES: &str = "<>&\"$%!#?\u{a7};*~/\\|^=[]{}()";
+
 fn user(member: &Member) -> Value {
-    let (first, last) = match member.name.trim().rsplit_once(' ') {
-        Some((first, last)) => (first.trim(), Some(last)),
-        None => (member.name.trim(), None),
+    let full_name = member.name.replace(|letter| NOT_IN_NAMES.contains(letter), " ");
+    let full_name = full_name.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (first, last) = match full_name.rsplit_once(' ') {
+        Some((first, last)) => (first, Some(last)),
+        None => (full_name.as_str(), None),
     };
     let name = user_name(member);
-    json!({ "username": name, "firstName": first, "lastName": last, "attributes": { NAME: [name] } })
+    let attributes = json!({ NAME: [name], ID: [member.id.to_string()] });
+    json!({ "username": name, "firstName": first, "lastName": last, "attributes": attributes })
 }
 
 fn client_objects(client: &identity::Client) -> Vec<(Object, Value)> {
@@ -357,7 +426,7 @@ fn client_fields(client: &identity::Client) -> Value {
         "fullScopeAllowed": false,
         "redirectUris": client.redirect_uris,
         "webOrigins": ["+"],
-        "attributes": {},
+        "attributes": { CLIENT: client.client_id },
     });
     if is_public {
         fields["attributes"]["pkce.code.challenge.method"] = json!("S256");

@@ -11,4 +11,4 @@ mod session;
 pub use clouds::{Cloud, CloudFault, KEY, cloud};
 pub use error::OpenStackError;
 pub use offer::{Flavor, Limits, Network};
-pub use session::Session;
+pub use session::{DESIGNATE, Service, Session};

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::clouds::{Cloud, Domain, Login, Named, User};
 use super::error::OpenStackError;
 use crate::causes;
+use crate::report;
 use crate::secret::Secret;
 
 /// How long one request may take.
@@ -27,7 +28,8 @@ pub struct Session {
 }
 
 /// A service: what it is called, its types in a catalog, and the version that ends its address here.
-pub(super) struct Service {
+#[derive(Debug)]
+pub struct Service {
     pub(super) name: &'static str,
     types: &'static [&'static str],
     /// What an address of the catalog may end with, which paths begin with.
@@ -48,6 +50,12 @@ pub(super) const NEUTRON: Service = Service {
     name: "Neutron",
     types: &["network"],
     versions: &["/v2.0"],
+};
+/// The DNS service.
+pub const DESIGNATE: Service = Service {
+    name: "Designate",
+    types: &["dns"],
+    versions: &["/v2"],
 };
 pub(super) const OCTAVIA: Service = Service {
     name: "Octavia",
@@ -95,26 +103,57 @@ impl Session {
     }
 
     /// Reads `path` of `service`.
-    pub(super) async fn get(
+    ///
+    /// # Errors
+    /// A refusal, or why there is no answer.
+    pub async fn get(
         &self,
         service: &Service,
         path: &str,
         query: &[(&str, &str)],
     ) -> Result<Value, OpenStackError> {
-        let address = self.address(service).ok_or(OpenStackError::NoService {
-            service: service.name,
-        })?;
-        let url = format!("{address}{path}");
-        let request = self
-            .http
-            .get(&url)
-            .query(query)
-            .header("x-auth-token", self.token.expose());
-        let answer = send(service.name, (&Method::GET, &url), request).await?;
+        let (url, request) = self.request(service, &Method::GET, path)?;
+        let answer = send(service.name, (&Method::GET, &url), request.query(query)).await?;
         answer.json().await.map_err(|_| OpenStackError::Answer {
             service: service.name,
             request: format!("GET {url}"),
         })
+    }
+
+    /// Changes what is at `path` of `service`; gives what it answers, where it says something. Sent once: whoever wants it
+    /// again looks first.
+    ///
+    /// # Errors
+    /// A refusal, or why there is no answer.
+    pub async fn change(
+        &self,
+        service: &Service,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, OpenStackError> {
+        let (url, request) = self.request(service, &method, path)?;
+        let request = match body {
+            Some(body) => request.json(body),
+            None => request,
+        };
+        report::sends(format_args!("{method} {url}"));
+        let answer = send(service.name, (&method, &url), request).await?;
+        Ok(answer.json().await.unwrap_or_default())
+    }
+
+    fn request(
+        &self,
+        service: &Service,
+        method: &Method,
+        path: &str,
+    ) -> Result<(String, RequestBuilder), OpenStackError> {
+        let address = self.address(service).ok_or(OpenStackError::NoService {
+            service: service.name,
+        })?;
+        let url = format!("{address}{path}");
+        let request = self.http.request(method.clone(), &url);
+        Ok((url, request.header("x-auth-token", self.token.expose())))
     }
 
     fn address(&self, service: &Service) -> Option<String> {
@@ -180,8 +219,12 @@ async fn send(
     })
 }
 
-/// Services wrap what they say in an object of their own name: `{"error": {"message": ...}}`, `{"itemNotFound": {...}}`.
+/// Services wrap what they say in an object of their own name: `{"error": {"message": ...}}`, `{"itemNotFound": {...}}`;
+/// Designate does not.
 fn message(body: &Value) -> String {
+    if let Some(message) = body["message"].as_str() {
+        return message.chars().take(SAID_LIMIT).collect();
+    }
     let inner = body.as_object().and_then(|fields| fields.values().next());
     let found = inner.and_then(|inner| inner.get("message").or(Some(inner))?.as_str());
     found.unwrap_or_default().chars().take(SAID_LIMIT).collect()

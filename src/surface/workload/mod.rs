@@ -21,12 +21,12 @@ mod source;
 pub use address::{address, wait_for_address};
 pub use authentication::refused_since;
 pub use break_glass::{
-    BreakGlassError, Certificate, Lasting, NotWanted, Opened, Reason, Wanted, Who, break_glass,
+    BreakGlassError, Certificate, Chance, Lasting, NotWanted, Opened, Reason, Wanted, Who, break_glass,
 };
 pub use decryption::decryption_secret;
 pub use error::WorkloadError;
 pub use install::{apply_components, apply_sync, plan_components, plan_sync, wait_for_controllers};
-pub use login::{ClientCredentials, SECRET_HASH, apply_client_secret, plan_client_secret};
+pub use login::{ClientCredentials, LoginSecret, SECRET_HASH, is_of_flux, login_secrets, written_by_others};
 pub use proof::{Identity, Question, can, may, whoami};
 pub use put_back::{have_put_back, plan_delivered};
 pub use ready::{Sync, wait_at};

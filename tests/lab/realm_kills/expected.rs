@@ -86,9 +86,14 @@ pub(super) fn account(seen: &Seen, member: &Member) -> Result<Option<String>, ()
     match linked(seen, member.id) {
         Some(linked) if is_there && linked != named => Err(()),
         Some(linked) => Ok(Some(linked)),
-        None if is_there && link_of(seen, &named).is_some() => Err(()),
+        None if is_there && !was_made_for(seen, &named, member.id) => Err(()),
         None => Ok(is_there.then_some(named)),
     }
+}
+
+/// Whether an account without a link is the one that lotse made for that very person.
+fn was_made_for(seen: &Seen, user: &str, id: u64) -> bool {
+    link_of(seen, user).is_none() && seen.get(user)["attributes"]["lotse.id"][0] == id.to_string().as_str()
 }
 
 /// Memberships as they are declared.

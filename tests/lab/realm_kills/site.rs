@@ -9,7 +9,8 @@ use lotse::names::EnvironmentName;
 use lotse::plan::Plan;
 use lotse::secret::Secret;
 use lotse::surface::keycloak::{
-    Admin, Fingerprint, KeycloakError, KeycloakOperation, OWNER, Prune, Wanted, converge, look,
+    Admin, Conflict, Fingerprint, KeycloakError, KeycloakOperation, OWNER, Prune, Wanted, converge, left_out,
+    look, observe,
 };
 use reqwest::Certificate;
 use serde_json::{Value, json};
@@ -72,7 +73,7 @@ impl<'lab> Site<'lab> {
             realm,
             owner: &self.owner,
             provider_secret: &self.fingerprint,
-            clients: None,
+            part: None,
         }
     }
 
@@ -83,6 +84,13 @@ impl<'lab> Site<'lab> {
         prune: Prune,
     ) -> Result<Plan<KeycloakOperation>, KeycloakError> {
         converge(admin, &self.wanted(realm), &self.provider_secret, prune).await
+    }
+
+    /// Who gets no account, since their name is somebody else's.
+    pub(super) async fn left_out(&self, realm: &Realm) -> Vec<Conflict> {
+        let wanted = self.wanted(realm);
+        let observed = Box::pin(observe(&self.admin, realm)).await.unwrap();
+        left_out(&wanted, &observed)
     }
 
     /// Runs it until it is killed. Gives the request at which that was, or `None` when it came to its end before.

@@ -1,4 +1,4 @@
-//! The two name servers under test, each with a zone `lab.test` of its own.
+//! The name servers under test, each with a zone `lab.test` of its own.
 
 use std::net::SocketAddr;
 use std::process::Stdio;
@@ -13,24 +13,33 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 
+use super::{bind, powerdns};
 use crate::lab::dns::{DnsServer, DnsSpec, knot, serve};
 use crate::names::DomainName;
 use crate::surface::dns::{Rfc2136, TsigKey};
 
-/// Where `knotd` is looked for.
-const KNOT_PLACES: [&str; 3] = ["/usr/sbin/knotd", "/usr/local/sbin/knotd", "/usr/bin/knotd"];
-/// How long Knot may take to answer.
-const KNOT_PATIENCE: Duration = Duration::from_secs(20);
+/// Where the programs are looked for.
+const FOLDERS: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/usr/bin"];
+/// How long a server may take to answer.
+const PATIENCE: Duration = Duration::from_secs(20);
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Own,
     Knot,
+    Bind,
+    PowerDns,
 }
 
 enum Running {
     Own(DnsServer),
-    Knot(Child),
+    Other(Child),
+}
+
+/// How another server is run.
+pub(super) struct Program {
+    pub(super) program: Utf8PathBuf,
+    pub(super) arguments: Vec<String>,
 }
 
 pub(super) struct Backend {
@@ -56,7 +65,7 @@ impl Backend {
     pub(super) async fn restart(self) -> Self {
         match self.running {
             Running::Own(server) => server.shutdown().await.unwrap(),
-            Running::Knot(mut child) => stop(&mut child).await,
+            Running::Other(mut child) => stop(&mut child).await,
         }
         Self::launch(self.kind, self.spec, self.folder).await
     }
@@ -114,7 +123,16 @@ impl Backend {
     async fn launch(kind: Kind, spec: DnsSpec, folder: TempDir) -> Self {
         let running = match kind {
             Kind::Own => Running::Own(serve(spec.clone()).await.unwrap()),
-            Kind::Knot => Running::Knot(start_knot(&spec).await),
+            Kind::Knot => {
+                let process = knot::process(&spec, program("knotd", "knot")).unwrap();
+                let knot = Program {
+                    program: process.program,
+                    arguments: process.arguments,
+                };
+                Running::Other(run(&spec, &knot).await)
+            }
+            Kind::Bind => Running::Other(run(&spec, &bind::program(&spec)).await),
+            Kind::PowerDns => Running::Other(run(&spec, &powerdns::program(&spec)).await),
         };
         Self {
             kind,
@@ -131,33 +149,35 @@ async fn free_address() -> SocketAddr {
     listener.local_addr().unwrap()
 }
 
-fn knotd() -> Utf8PathBuf {
-    let found = KNOT_PLACES
-        .iter()
-        .map(Utf8PathBuf::from)
-        .find(|path| path.exists());
-    found.expect("the contract suite needs Knot DNS: install the Debian package `knot`")
+/// A program of a Debian package, which the suite does not do without.
+pub(super) fn program(name: &str, package: &str) -> Utf8PathBuf {
+    let mut places = FOLDERS.iter().map(|folder| Utf8Path::new(folder).join(name));
+    places
+        .find(|path| path.exists())
+        .unwrap_or_else(|| panic!("the contract suite needs {name}: install the Debian package `{package}`"))
 }
 
-async fn start_knot(spec: &DnsSpec) -> Child {
-    let process = knot::process(spec, knotd()).unwrap();
-    let log = fs_err::File::create(process.directory.join("knot.log")).unwrap();
-    let mut child = Command::new(&process.program)
-        .args(&process.arguments)
-        .envs(&process.environment)
-        .current_dir(&process.directory)
+/// Runs a server until it answers for the zone.
+async fn run(spec: &DnsSpec, server: &Program) -> Child {
+    let log_file = spec.directory.join("server.log");
+    let log = fs_err::File::create(&log_file).unwrap().into_parts().0;
+    let mut child = Command::new(&server.program)
+        .args(&server.arguments)
+        .current_dir(&spec.directory)
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(log.into_parts().0)
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    let deadline = Instant::now() + KNOT_PATIENCE;
-    while let Err(reason) = (process.ready)().await {
-        let log = || fs_err::read_to_string(process.directory.join("knot.log")).unwrap();
+    let zone = Rfc2136::new(spec.address.to_string(), spec.zone.clone(), spec.key.clone()).unwrap();
+    let zone = zone.with_patience(Duration::from_secs(1));
+    let deadline = Instant::now() + PATIENCE;
+    while let Err(error) = zone.serial().await {
+        let log = || fs_err::read_to_string(&log_file).unwrap();
         let ended = child.try_wait().unwrap();
-        assert!(ended.is_none(), "knotd ended: {}", log());
-        assert!(Instant::now() < deadline, "{reason}: {}", log());
+        assert!(ended.is_none(), "{} ended: {}", server.program, log());
+        assert!(Instant::now() < deadline, "{error}: {}", log());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     child

@@ -1,40 +1,33 @@
 //! A zone in an authoritative server that takes dynamic updates (RFC 2136) signed with TSIG (RFC 8945).
 
-mod exchange;
 #[cfg(test)]
 mod tests;
 mod update;
-mod verify;
 
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use hickory_proto::op::{Edns, Message, Query, ResponseCode};
+use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{self, Name, RData, Record, TSigner};
 
-use self::exchange::{Server, Transport};
+use super::authority::Authority;
 use super::error::DnsError;
+use super::exchange::{Server, Transport};
 use super::key::TsigKey;
 use super::mark::{foreign_mark_keys, mark_key, owner_from};
 use super::plan::{DnsOperation, Observed};
 use super::record::{RecordKey, set_from, wire_name, wire_type};
-use super::{Adoption, DnsZone, Seen};
+use super::{DnsZone, Seen};
 use crate::desired::dns::RecordSet;
 use crate::names::DomainName;
-use crate::plan::{Action, Plan};
 use crate::report;
-
-/// How long to wait for an answer.
-const PATIENCE: Duration = Duration::from_secs(6);
-/// Offered size of UDP answers, octets: no fragments on any common network (DNS flag day 2020).
-const UDP_PAYLOAD: u16 = 1232;
 
 /// A zone, the server that takes its updates, and the key that signs them.
 #[derive(Clone)]
 pub struct Rfc2136 {
     server: Server,
     name_servers: Vec<String>,
-    zone: DomainName,
-    origin: Name,
+    authority: Authority,
     key: TsigKey,
     signer: TSigner,
     /// Seconds since 1970, for signatures.
@@ -48,19 +41,11 @@ impl Rfc2136 {
             zone: zone.to_string(),
             source,
         })?;
-        let origin = wire_name(&format!("{zone}.")).map_err(|source| DnsError::Record {
-            record: zone.to_string(),
-            source,
-        })?;
-        let server = Server {
-            name: server.into(),
-            patience: PATIENCE,
-        };
+        let authority = Authority::new(zone)?;
         Ok(Self {
-            server,
+            server: authority.server(server),
             name_servers: Vec::new(),
-            zone,
-            origin,
+            authority,
             key,
             signer,
             clock: now,
@@ -79,6 +64,7 @@ impl Rfc2136 {
     #[must_use]
     pub const fn with_patience(mut self, patience: Duration) -> Self {
         self.server.patience = patience;
+        self.authority.patience = patience;
         self
     }
 
@@ -91,42 +77,29 @@ impl Rfc2136 {
 
     /// Serial of the zone's SOA record, and so whether the server is authoritative for the zone.
     pub async fn serial(&self) -> Result<u32, DnsError> {
-        let answers = self.query(&self.server, &self.origin, rr::RecordType::SOA, Transport::Udp);
-        answers
+        let origin = &self.authority.origin;
+        self.query(origin, rr::RecordType::SOA)
             .await?
             .iter()
             .find_map(|record| match &record.data {
-                RData::SOA(soa) if record.name == self.origin => Some(soa.serial),
+                RData::SOA(soa) if record.name == *origin => Some(soa.serial),
                 _ => None,
             })
-            .ok_or_else(|| self.not_authoritative(&self.server))
+            .ok_or_else(|| self.authority.not_authoritative(&self.server))
     }
 
     /// Checks that the key may write the zone, with an update that changes nothing.
     pub async fn check_writable(&self) -> Result<(), DnsError> {
-        let question = update::probe(&self.origin, &self.origin, rr::RecordType::SOA);
-        let action = format!("checking whether the zone {} may be written", self.zone);
+        let question = update::probe(
+            &self.authority.origin,
+            &self.authority.origin,
+            rr::RecordType::SOA,
+        );
+        let action = format!("checking whether the zone {} may be written", self.authority.zone);
         match self.update(&action, question).await? {
             ResponseCode::NoError => Ok(()),
-            code => Err(self.failure(&self.server, &action, code)),
+            code => Err(self.failure(&action, code)),
         }
-    }
-
-    async fn observe_one(&self, key: &RecordKey) -> Result<Observed, DnsError> {
-        let (set, alias) = self.look(key).await?;
-        let (mark, _) = self.look(&mark_key(key)).await?;
-        let mut foreign = Vec::new();
-        for key in foreign_mark_keys(key) {
-            let found = self.look(&key).await?.0;
-            foreign.extend(found.into_iter().flat_map(|set| set.records));
-        }
-        Ok(Observed {
-            key: key.clone(),
-            owner: owner_from(mark.as_ref(), foreign.iter().map(String::as_str)),
-            set,
-            mark,
-            alias,
-        })
     }
 
     /// What the zone itself holds under a key, and where its name points when it is an alias.
@@ -157,9 +130,7 @@ impl Rfc2136 {
     }
 
     async fn answers_for(&self, name: &Name, record_type: rr::RecordType) -> Result<Vec<Record>, DnsError> {
-        let mut answers = self
-            .query(&self.server, name, record_type, Transport::Udp)
-            .await?;
+        let mut answers = self.query(name, record_type).await?;
         answers.retain(|record| record.name == *name);
         Ok(answers)
     }
@@ -168,7 +139,7 @@ impl Rfc2136 {
     fn wildcards_over(&self, name: &Name) -> Vec<Name> {
         let mut wildcards = Vec::new();
         let mut encloser = name.base_name();
-        while self.origin.zone_of(&encloser) {
+        while self.authority.origin.zone_of(&encloser) {
             wildcards.extend(
                 encloser
                     .prepend_label("*")
@@ -184,25 +155,12 @@ impl Rfc2136 {
     async fn holds(&self, name: &Name, record_type: rr::RecordType) -> Result<bool, DnsError> {
         let action = format!("looking for {name} {record_type}");
         match self
-            .update(&action, update::probe(&self.origin, name, record_type))
+            .update(&action, update::probe(&self.authority.origin, name, record_type))
             .await?
         {
             ResponseCode::NoError => Ok(true),
             code if update::is_missed(code) => Ok(false),
-            code => Err(self.failure(&self.server, &action, code)),
-        }
-    }
-
-    async fn apply_one(&self, operation: &DnsOperation) -> Result<(), DnsError> {
-        let action = format!("writing {}", operation.record.key);
-        let message = update::message_for(&self.origin, operation)?;
-        report::sends(format_args!("UPDATE, {action}"));
-        match self.update(&action, message).await? {
-            ResponseCode::NoError => Ok(()),
-            code if update::is_missed(code) => Err(DnsError::Changed {
-                record: operation.record.key.to_string(),
-            }),
-            code => Err(self.failure(&self.server, &action, code)),
+            code => Err(self.failure(&action, code)),
         }
     }
 
@@ -232,37 +190,61 @@ impl Rfc2136 {
         Ok(answer.response_code)
     }
 
-    /// Asks an authoritative server, without recursion.
-    async fn query(
-        &self,
-        server: &Server,
-        name: &Name,
-        record_type: rr::RecordType,
-        transport: Transport,
-    ) -> Result<Vec<Record>, DnsError> {
-        let action = format!("reading {name} {record_type}");
-        let answer = server
-            .ask(&action, &question(name, record_type), transport)
-            .await?;
-        match answer.response_code {
-            ResponseCode::NoError | ResponseCode::NXDomain if answer.authoritative => Ok(answer.answers),
-            ResponseCode::NoError | ResponseCode::NXDomain | ResponseCode::Refused => {
-                Err(self.not_authoritative(server))
-            }
-            code => Err(self.failure(server, &action, code)),
-        }
+    /// Asks the server that takes the updates.
+    async fn query(&self, name: &Name, record_type: rr::RecordType) -> Result<Vec<Record>, DnsError> {
+        let answers = self
+            .authority
+            .query(&self.server, name, record_type, Transport::Udp);
+        answers.await
     }
 
-    fn failure(&self, server: &Server, action: &str, code: ResponseCode) -> DnsError {
+    /// The declared name servers, or those of the zone's NS records.
+    async fn servers(&self) -> Result<Vec<String>, DnsError> {
+        if !self.name_servers.is_empty() {
+            return Ok(self.name_servers.clone());
+        }
+        let mut servers = Vec::new();
+        for record in self.query(&self.authority.origin, rr::RecordType::NS).await? {
+            if let RData::NS(server) = &record.data {
+                servers.push(self.reachable_name(&server.0).await?);
+            }
+        }
+        servers.sort_unstable();
+        servers.dedup();
+        if servers.is_empty() {
+            return Err(self.authority.not_authoritative(&self.server));
+        }
+        Ok(servers)
+    }
+
+    /// Where to ask a name server of the zone. One inside the zone has its addresses there, so that a zone is verified
+    /// before the world can resolve it; one that is the server for updates listens where that does.
+    async fn reachable_name(&self, server: &Name) -> Result<String, DnsError> {
+        let plain = server.to_string().trim_end_matches('.').to_owned();
+        if !self.authority.origin.zone_of(server) {
+            return Ok(plain);
+        }
+        let mut addresses: Vec<IpAddr> = Vec::new();
+        for record_type in [rr::RecordType::A, rr::RecordType::AAAA] {
+            let answers = self.answers_for(server, record_type).await?;
+            addresses.extend(answers.iter().filter_map(|record| record.data.ip_addr()));
+        }
+        if addresses.contains(&self.server.address().await?.ip()) {
+            return Ok(self.server.name.clone());
+        }
+        Ok(addresses.first().map_or(plain, ToString::to_string))
+    }
+
+    fn failure(&self, action: &str, code: ResponseCode) -> DnsError {
         let action = action.to_owned();
-        let name = server.name.clone();
+        let name = self.server.name.clone();
         match code {
-            ResponseCode::NotAuth | ResponseCode::NotZone => self.not_authoritative(server),
+            ResponseCode::NotAuth | ResponseCode::NotZone => self.authority.not_authoritative(&self.server),
             ResponseCode::ServFail => DnsError::ServerFailure { action, server: name },
             ResponseCode::Refused => DnsError::Refused {
                 action,
                 server: name,
-                zone: self.zone.to_string(),
+                zone: self.authority.zone.to_string(),
                 key: self.key.name.clone(),
             },
             code => DnsError::Unexpected {
@@ -272,52 +254,45 @@ impl Rfc2136 {
             },
         }
     }
-
-    fn not_authoritative(&self, server: &Server) -> DnsError {
-        DnsError::NotAuthoritative {
-            server: server.name.clone(),
-            zone: self.zone.to_string(),
-        }
-    }
 }
 
 impl DnsZone for Rfc2136 {
-    async fn observe(&self, keys: &[RecordKey]) -> Result<Vec<Observed>, DnsError> {
-        let mut observed = Vec::with_capacity(keys.len());
-        for key in keys {
-            observed.push(self.observe_one(key).await?);
+    async fn observe_one(&self, key: &RecordKey) -> Result<Observed, DnsError> {
+        let (set, alias) = self.look(key).await?;
+        let (mark, _) = self.look(&mark_key(key)).await?;
+        let mut foreign = Vec::new();
+        for key in foreign_mark_keys(key) {
+            let found = self.look(&key).await?.0;
+            foreign.extend(found.into_iter().flat_map(|set| set.records));
         }
-        Ok(observed)
+        Ok(Observed {
+            key: key.clone(),
+            owner: owner_from(mark.as_ref(), foreign.iter().map(String::as_str)),
+            set,
+            mark,
+            alias,
+        })
     }
 
-    async fn apply(&self, plan: &Plan<DnsOperation>, adoption: Adoption) -> Result<(), DnsError> {
-        let adopted = plan.changes().filter(|change| change.action == Action::Adopt);
-        let records: Vec<String> = adopted.map(|change| change.object.clone()).collect();
-        if adoption == Adoption::Refused && !records.is_empty() {
-            return Err(DnsError::AdoptionNeeded { records });
+    async fn apply_one(&self, operation: &DnsOperation) -> Result<(), DnsError> {
+        let action = format!("writing {}", operation.record.key);
+        let message = update::message_for(&self.authority.origin, operation)?;
+        report::sends(format_args!("UPDATE, {action}"));
+        match self.update(&action, message).await? {
+            ResponseCode::NoError => Ok(()),
+            code if update::is_missed(code) => Err(DnsError::Changed {
+                record: operation.record.key.to_string(),
+            }),
+            code => Err(self.failure(&action, code)),
         }
-        for step in &plan.steps {
-            self.apply_one(&step.operation).await?;
-        }
-        Ok(())
     }
 
     async fn verify(&self, desired: &[RecordSet]) -> Result<Vec<Seen>, DnsError> {
-        self.verify_everywhere(desired).await
+        self.authority.verify(self.servers().await?, desired).await
     }
 }
 
 fn now() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.unwrap_or_default().as_secs()
-}
-
-fn question(name: &Name, record_type: rr::RecordType) -> Message {
-    let mut message = Message::query();
-    message.metadata.recursion_desired = false;
-    message.add_query(Query::query(name.clone(), record_type));
-    let mut edns = Edns::new();
-    edns.set_max_payload(UDP_PAYLOAD);
-    message.set_edns(edns);
-    message
 }

@@ -4,6 +4,8 @@ use hickory_proto::rr::rdata::tsig::{TSIG, TsigAlgorithm, TsigError, make_tsig_r
 use tokio::net::{TcpListener, UdpSocket};
 
 use super::*;
+use crate::plan::Plan;
+use crate::surface::dns::Adoption;
 
 fn zone(server: &str) -> Rfc2136 {
     Rfc2136::new(
@@ -87,7 +89,7 @@ async fn test_silence_is_a_timeout_whatever_is_asked() {
         mark: change(mark_key(&key), None),
         record: change(key.clone(), Some(set.clone())),
     };
-    plan.push(Action::Create, "web", Vec::new(), operation);
+    plan.push(crate::plan::Action::Create, "web", Vec::new(), operation);
     assert_silence(&zone.serial().await.unwrap_err(), &address);
     assert_silence(&zone.check_writable().await.unwrap_err(), &address);
     assert_silence(&zone.observe(&[key]).await.unwrap_err(), &address);

@@ -1,8 +1,9 @@
 //! Break-glass: a way into the cluster for one person and a short time, when logins don't work.
 //!
 //! The cluster itself signs the certificate (signer `kubernetes.io/kube-apiserver-client`), whose key never leaves this
-//! machine, and a binding of its own gives its user a role. Before either is there, a record says who, when, until when
-//! and why. Without the certificate the binding is worth nothing, so what has ended waits for the next use to be removed.
+//! machine, and a binding of its own gives its user a role, who is another one each time. Before either is there, a record
+//! says who, when, until when and why. Without that certificate the binding is worth nothing, so what has ended waits for the
+//! next use to be removed.
 
 mod certificate;
 mod wanted;
@@ -13,11 +14,10 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleRef, Subject};
 use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
-use rand::RngExt as _;
 use serde_json::json;
 
 pub use certificate::Certificate;
-pub use wanted::{Lasting, NotWanted, Reason, Wanted, Who};
+pub use wanted::{Chance, Lasting, NotWanted, Reason, Wanted, Who};
 
 use crate::kubernetes::{Cluster, FIELD_MANAGER, KubernetesError};
 use crate::report;
@@ -102,7 +102,7 @@ pub async fn break_glass(
 ) -> Result<Opened, BreakGlassError> {
     let removed = remove_ended(administrator, now).await?;
     check_role(administrator, &wanted.role).await?;
-    let name = name(now);
+    let name = name(now, &wanted.chance);
     record(administrator, &name, wanted, now).await?;
     let certificate = certificate::request(administrator, &name, wanted).await?;
     complete(administrator, &name, &certificate).await?;
@@ -116,13 +116,9 @@ pub async fn break_glass(
     })
 }
 
-/// `lotse-break-glass-20261127t121014z-3fa9`: of record, request and binding alike.
-fn name(now: Timestamp) -> String {
-    let chance: u16 = rand::rng().random();
-    format!(
-        "lotse-break-glass-{}-{chance:04x}",
-        now.strftime("%Y%m%dt%H%M%Sz")
-    )
+/// `lotse-break-glass-20261127t121014z-3fa9c1`: of record, request and binding alike.
+fn name(now: Timestamp, chance: &Chance) -> String {
+    format!("lotse-break-glass-{}-{chance}", now.strftime("%Y%m%dt%H%M%Sz"))
 }
 
 fn record_name(name: &str) -> String {
@@ -307,8 +303,8 @@ mod tests {
     #[test]
     fn test_names_say_when() {
         let now: Timestamp = "2026-11-27T12:10:14Z".parse().unwrap();
-        let name = name(now);
+        let name = name(now, &Chance::new());
         assert!(name.starts_with("lotse-break-glass-20261127t121014z-"), "{name}");
-        assert_eq!(name.len(), "lotse-break-glass-20261127t121014z-3fa9".len());
+        assert_eq!(name.len(), "lotse-break-glass-20261127t121014z-3fa9c1".len());
     }
 }

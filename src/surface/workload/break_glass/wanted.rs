@@ -4,9 +4,12 @@ use std::fmt;
 use std::str::FromStr;
 
 use jiff::SignedDuration;
+use rand::RngExt as _;
 
 /// Before the name of a person in the cluster.
 const USER_PREFIX: &str = "lotse:break-glass:";
+/// After it: what tells one use from another, `:3fa9c1`. Else the certificate of one use would have the rights of the others.
+const USE_LENGTH: usize = 1 + 6;
 /// The common name of a certificate has at most so many characters (RFC 5280).
 const LONGEST_USER: usize = 64;
 /// Signers give nothing shorter.
@@ -20,7 +23,7 @@ const LONGEST_REASON: usize = 300;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotWanted {
     /// No name.
-    #[error("a name has letters, digits and `@._+-`, at most {} of them", LONGEST_USER - USER_PREFIX.len())]
+    #[error("a name has letters, digits and `@._+-`, at most {} of them", LONGEST_USER - USER_PREFIX.len() - USE_LENGTH)]
     Who,
     /// No reason.
     #[error(
@@ -41,7 +44,7 @@ impl FromStr for Who {
 
     fn from_str(text: &str) -> Result<Self, NotWanted> {
         let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"@._+-".contains(&byte);
-        let fits = !text.is_empty() && USER_PREFIX.len() + text.len() <= LONGEST_USER;
+        let fits = !text.is_empty() && USER_PREFIX.len() + text.len() + USE_LENGTH <= LONGEST_USER;
         if fits && text.bytes().all(is_allowed) {
             Ok(Self(text.to_owned()))
         } else {
@@ -139,13 +142,40 @@ pub struct Wanted {
     pub role: String,
     /// Account and machine where the command runs.
     pub by: String,
+    /// What tells this use from others.
+    pub chance: Chance,
+}
+
+/// Six hexadecimal digits that are another each time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chance(String);
+
+impl Chance {
+    /// Another one.
+    #[must_use]
+    pub fn new() -> Self {
+        let number: u32 = rand::rng().random_range(0..1 << 24);
+        Self(format!("{number:06x}"))
+    }
+}
+
+impl Default for Chance {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Display for Chance {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
 }
 
 impl Wanted {
-    /// As whom the cluster knows the person.
+    /// As whom the cluster knows the person by this one certificate.
     #[must_use]
     pub fn user(&self) -> String {
-        format!("{USER_PREFIX}{}", self.who)
+        format!("{USER_PREFIX}{}:{}", self.who, self.chance)
     }
 }
 
@@ -155,7 +185,7 @@ mod tests {
 
     #[test]
     fn test_names_are_those_that_a_certificate_can_have() {
-        let longest = "a".repeat(46);
+        let longest = "a".repeat(39);
         for text in ["ada", "ada+oncall@lab.test", longest.as_str()] {
             assert_eq!(text.parse::<Who>().unwrap().to_string(), text);
         }
@@ -165,7 +195,7 @@ mod tests {
             "ada,O=system:masters",
             "a/b",
             "ä",
-            &"a".repeat(47),
+            &"a".repeat(40),
         ] {
             assert_eq!(text.parse::<Who>(), Err(NotWanted::Who), "{text}");
         }

@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket, lookup_host};
 use tokio::time::timeout;
 
-use super::super::error::DnsError;
+use super::error::DnsError;
 
 /// Well-known port of name servers.
 const DNS_PORT: u16 = 53;

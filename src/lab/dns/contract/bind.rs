@@ -1,0 +1,58 @@
+//! BIND 9, of the Debian package `bind9`.
+
+use super::backend::{Program, program as installed};
+use crate::lab::dns::DnsSpec;
+
+/// Writes its files into the spec's folder.
+pub(super) fn program(spec: &DnsSpec) -> Program {
+    let directory = &spec.directory;
+    let configuration = directory.join("named.conf");
+    fs_err::write(&configuration, configuration_file(spec)).unwrap();
+    let zone = directory.join("bind.zone");
+    if !zone.exists() {
+        let address = spec.address.ip();
+        let text = format!(
+            "$ORIGIN {}.\n$TTL 300\n@ SOA ns hostmaster 1 3600 600 86400 60\n@ NS ns\nns A {address}\n",
+            spec.zone
+        );
+        fs_err::write(&zone, text).unwrap();
+    }
+    Program {
+        program: installed("named", "bind9"),
+        arguments: ["-g", "-n", "1", "-c", configuration.as_str()]
+            .map(str::to_owned)
+            .into(),
+    }
+}
+
+fn configuration_file(spec: &DnsSpec) -> String {
+    let DnsSpec {
+        directory,
+        zone,
+        key,
+        address,
+    } = spec;
+    let (ip, port, secret) = (address.ip(), address.port(), key.secret.expose());
+    format!(
+        r#"key "{name}" {{ algorithm {algorithm}; secret "{secret}"; }};
+options {{
+    directory "{directory}";
+    pid-file "{directory}/named.pid";
+    session-keyfile "{directory}/session.key";
+    listen-on port {port} {{ {ip}; }};
+    listen-on-v6 {{ none; }};
+    recursion no;
+    dnssec-validation no;
+    notify no;
+}};
+controls {{ }};
+zone "{zone}" {{
+    type primary;
+    file "{directory}/bind.zone";
+    update-policy {{ grant {name} zonesub ANY; }};
+}};
+"#,
+        name = key.name,
+        algorithm = key.algorithm,
+    )
+}
