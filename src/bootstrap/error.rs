@@ -128,9 +128,11 @@ pub enum StageError {
     /// No key pair could be made.
     #[error(transparent)]
     KeyPair(#[from] NoKeyPair),
-    /// More of the realm would be deleted than is allowed.
-    #[error("{} objects of the realm would be deleted, and at most {limit} may be: {}", .deleted.len(), .deleted.join(", "))]
+    /// More would be deleted than is allowed.
+    #[error("{} {place} would be deleted, and at most {limit} may be: {}", .deleted.len(), .deleted.join(", "))]
     TooManyDeletions {
+        /// Of what.
+        place: &'static str,
         /// What would be deleted.
         deleted: Vec<String>,
         /// How many may be.
@@ -169,10 +171,14 @@ pub enum StageError {
     /// Records of others are in the way.
     #[error(transparent)]
     Records(#[from] Conflicts),
-    /// The load balancer has a name in place of an address.
-    #[error("the gateway's load balancer has the name {address}: a wildcard record needs an address")]
-    GatewayAddress {
-        /// What the Service says.
+    /// What a name leads to has a name in place of an address.
+    #[error("{name} should lead to {at}, which is reached by the name {address}: a record needs an address")]
+    NamedAddress {
+        /// The name.
+        name: String,
+        /// Where it leads.
+        at: String,
+        /// What is there in place of an address.
         address: String,
     },
     /// Keycloak.

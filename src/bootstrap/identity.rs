@@ -222,7 +222,12 @@ fn back_up(
     };
     if deleted.len() > *limit {
         let limit = *limit;
-        return Err(StageError::TooManyDeletions { deleted, limit });
+        let place = "objects of the realm";
+        return Err(StageError::TooManyDeletions {
+            place,
+            deleted,
+            limit,
+        });
     }
     let kept = RealmBackup::of(observed, plan, strangers);
     let unkept = |source| StageError::Backup {

@@ -48,6 +48,7 @@ use crate::kubernetes::Wait;
 use crate::names::Login;
 use crate::report::{Reporter, Task};
 use crate::secret::Secret;
+use crate::surface::dns::Adoption;
 use crate::surface::git::DesiredFiles;
 use crate::surface::keycloak::Prune;
 use crate::surface::workload::FluxRelease;
@@ -90,6 +91,8 @@ pub struct Bootstrap<'a> {
     pub clouds: Option<Secret>,
     /// What is done with objects of the realm that are ours and no longer declared; they stay without it.
     pub pruning: Option<Pruning>,
+    /// Whether records of the zone that are there without a mark are taken over.
+    pub adoption: Adoption,
     /// Whether fields that other programs have set are taken over from them.
     pub force_conflicts: bool,
     /// How long each stage may take.
@@ -232,7 +235,7 @@ async fn stages(
         progress.of(Stage::Secrets, secrets, |changes| *changes),
     )?;
 
-    let names = names::point_at_gateway(bootstrap, systems, &workload, reporter);
+    let names = names::point(bootstrap, systems, &workload, reporter);
     progress.of(Stage::Dns, names, |changes| *changes).await?;
     let proof = proof::prove(bootstrap, &workload, reporter);
     let mut left = progress.of(Stage::Proof, proof, |_| 0).await?;
@@ -301,7 +304,7 @@ async fn some_stages(
             )?;
         }
         if has(Surface::Dns) {
-            let names = names::point_at_gateway(bootstrap, systems, &workload, reporter);
+            let names = names::point(bootstrap, systems, &workload, reporter);
             progress.of(Stage::Dns, names, |changes| *changes).await?;
         }
     }

@@ -44,6 +44,9 @@ pub(super) struct ApplyArguments {
     /// Take over fields that another program looks after
     #[arg(long)]
     force_conflicts: bool,
+    /// Take over records of the zone that are there without anybody's mark
+    #[arg(long)]
+    adopt: bool,
     /// Go ahead without being asked
     #[arg(long, short)]
     yes: bool,
@@ -81,7 +84,10 @@ pub(super) async fn run(arguments: &ApplyArguments, settings: &Settings) -> Resu
         () = settings.interrupted.cancelled() => return Err(ui::unanswered()),
     };
     match &saved {
-        Some(saved) => refuse_moved(saved, &planned)?,
+        Some(saved) => {
+            refuse_moved(saved, &planned)?;
+            refuse_unmarked(saved, arguments)?;
+        }
         None if planned.is_empty() => {}
         None => tokio::select! {
             agreed = agree(&planned, arguments) => agreed?,
@@ -184,8 +190,22 @@ fn refuse_moved(saved: &EnvironmentPlan, now: &EnvironmentPlan) -> Result<(), Co
 }
 
 /// Shows what would be changed, and asks.
+/// Before anything is changed: what would fail half way is refused.
+fn refuse_unmarked(plan: &EnvironmentPlan, arguments: &ApplyArguments) -> Result<(), CommandError> {
+    let unmarked = plan.unmarked();
+    if arguments.adopt || unmarked.is_empty() {
+        return Ok(());
+    }
+    let message = format!("nobody's mark is on {}; nothing was changed", unmarked.join(", "));
+    Err(CommandError::new(Kind::Failed, message).hint(format!(
+        "`{} --adopt` takes over what is there; or remove it by hand",
+        command(arguments)
+    )))
+}
+
 async fn agree(plan: &EnvironmentPlan, arguments: &ApplyArguments) -> Result<(), CommandError> {
     ui::print(&plan::changes(plan, Style::of_stdout()));
+    refuse_unmarked(plan, arguments)?;
     if arguments.yes || ui::confirm("Carry this out?").await? {
         return Ok(());
     }
@@ -204,9 +224,11 @@ fn command(arguments: &ApplyArguments) -> String {
         .map(|target| format!(" --target {target}"));
     let pruning = arguments.pruning.words();
     let forced = arguments.force_conflicts.then(|| " --force-conflicts".to_owned());
+    let adopting = arguments.adopt.then(|| " --adopt".to_owned());
     let options: String = targets
         .chain(pruning)
         .chain(forced)
+        .chain(adopting)
         .chain(timeouts(&arguments.timeout))
         .collect();
     format!("lotse apply {}{options}", arguments.what)
@@ -228,6 +250,7 @@ async fn carry_out(
     let choices = Choices {
         limits: Limits::of(&arguments.timeout),
         force_conflicts: arguments.force_conflicts,
+        adopt: arguments.adopt,
         prune,
         ..Choices::default()
     };

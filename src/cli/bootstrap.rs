@@ -50,6 +50,9 @@ pub(super) struct BootstrapArguments {
     /// Take over fields that another program looks after; what people changed by hand is put back without
     #[arg(long)]
     force_conflicts: bool,
+    /// Take over records of the zone that are there without anybody's mark
+    #[arg(long)]
+    adopt: bool,
     /// Go ahead without being asked; the embedded lab never asks
     #[arg(long, short)]
     yes: bool,
@@ -145,6 +148,7 @@ async fn bring_up(
         },
         limits: Limits::of(&arguments.timeout),
         force_conflicts: arguments.force_conflicts,
+        adopt: arguments.adopt,
         prune: None,
     };
     let logins = lab.map(|lab| LabLogins { lab });
@@ -166,8 +170,10 @@ async fn bring_up(
 fn command(arguments: &BootstrapArguments) -> String {
     let skipped = arguments.skip.iter().map(|check| format!(" --skip {check}"));
     let forced = arguments.force_conflicts.then(|| " --force-conflicts".to_owned());
+    let adopting = arguments.adopt.then(|| " --adopt".to_owned());
     let options: String = skipped
         .chain(forced)
+        .chain(adopting)
         .chain(timeouts(&arguments.timeout))
         .collect();
     format!("lotse bootstrap {}{options}", arguments.environment)

@@ -18,6 +18,7 @@ use crate::lab::launch;
 use crate::names::EnvironmentName;
 use crate::report::Reporter;
 use crate::secret::Secret;
+use crate::surface::dns::Adoption;
 use crate::surface::{self, management::ManagementError};
 
 /// Looks for the settings that declarations name before anything is started. Those that a lab gives are there once it
@@ -94,6 +95,8 @@ pub(super) struct Choices {
     pub(super) prune: Option<usize>,
     /// Whether fields are taken over from other programs.
     pub(super) force_conflicts: bool,
+    /// Whether records without a mark are taken over.
+    pub(super) adopt: bool,
 }
 
 /// Gives `work` everything that a bring-up needs to know.
@@ -130,6 +133,11 @@ pub(super) async fn with_bootstrap<T>(
             limit,
             backup: backup_file(settings, &declarations.environment.name),
         }),
+        adoption: if choices.adopt {
+            Adoption::Allowed
+        } else {
+            Adoption::Refused
+        },
         force_conflicts: choices.force_conflicts,
         limits: choices.limits,
     };

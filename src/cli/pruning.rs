@@ -2,14 +2,14 @@
 
 use clap::Args;
 
-/// Whether objects of the realm that are no longer declared are deleted
+/// Whether what is no longer declared is deleted
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct PruningArguments {
-    /// Delete groups, clients and roles of the realm that lotse made and that are no longer declared, and take members out
-    /// of its groups whom somebody put there by hand; all is kept in a file before
+    /// Delete groups, clients and roles of the realm and records of the zone that lotse made and that are no longer declared,
+    /// and take members out of its groups whom somebody put there by hand; all is kept in a file before
     #[arg(long)]
     prune: bool,
-    /// Refuse to remove more than so many
+    /// Refuse to remove more than so many, in either system
     #[arg(long, value_name = "NUMBER", default_value_t = 5, requires = "prune")]
     prune_limit: usize,
 }

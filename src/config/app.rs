@@ -1,6 +1,7 @@
 //! The declaration of one application: `apps/<name>/app.yaml`.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use jiff::civil::Date;
 use serde::Serialize;
@@ -42,15 +43,43 @@ pub struct App {
     pub timeout: String,
 }
 
-/// One address of an application, and the Service behind it.
+/// One name of an application, and where it leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Host {
     /// Label under the environment's domain.
     pub name: HostLabel,
-    /// Service in the application's namespace.
-    pub service: String,
-    /// Port of the Service.
-    pub port: u16,
+    /// What is there.
+    pub destination: Destination,
+}
+
+/// Where a host leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// Through the environment's gateway, by the wildcard record, to a Service in the application's namespace.
+    Gateway {
+        /// The Service.
+        service: String,
+        /// Its port.
+        port: u16,
+    },
+    /// By a record of its own to the load balancer of a Service in the application's namespace.
+    LoadBalancer {
+        /// The Service, of type `LoadBalancer`.
+        service: String,
+    },
+    /// By a record of its own to these addresses.
+    Addresses(Vec<IpAddr>),
+}
+
+impl Host {
+    /// Service and port behind the gateway, where it is the gateway that the host leads to.
+    #[must_use]
+    pub fn backend(&self) -> Option<(&str, u16)> {
+        match &self.destination {
+            Destination::Gateway { service, port } => Some((service, *port)),
+            Destination::LoadBalancer { .. } | Destination::Addresses(_) => None,
+        }
+    }
 }
 
 /// Access of a team or a person to the application's namespace.

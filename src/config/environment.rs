@@ -5,6 +5,7 @@
 //! says where a secret can't be.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use camino::Utf8PathBuf;
 use serde::Serialize;
@@ -409,6 +410,16 @@ pub struct GitHub<Text = Setting, Key = SecretSetting> {
 pub struct Dns<Text = Setting, Key = SecretSetting> {
     /// Zone.
     pub zone: DomainName,
+    /// Time to live of the records, seconds.
+    pub ttl: u32,
+    /// Addresses that are reserved for the gateway; what its load balancer has where there are none.
+    pub addresses: Vec<IpAddr>,
+    /// The name of the API server in the zone; it is good for its certificate too.
+    pub api_server: Option<DomainName>,
+    /// Who may issue certificates for the domain (CAA, RFC 8659): their domain names. Anybody where there are none.
+    pub certificate_authorities: Vec<DomainName>,
+    /// Name servers that must have the records (`host:port` or `host`); those that the zone names where there are none.
+    pub name_servers: Vec<Text>,
     /// How it is changed.
     pub provider: DnsProvider<Text, Key>,
 }
@@ -689,6 +700,11 @@ impl Dns {
         };
         Dns {
             zone: self.zone.clone(),
+            ttl: self.ttl,
+            addresses: self.addresses.clone(),
+            api_server: self.api_server.clone(),
+            certificate_authorities: self.certificate_authorities.clone(),
+            name_servers: self.name_servers.iter().map(|server| to.text(server)).collect(),
             provider,
         }
     }

@@ -26,8 +26,8 @@ mod trap;
 mod tree;
 
 pub use app::{
-    App, ContainerDefaults, Delivery, Grant, Host, LoginClient, PodSecurity, Quota, Resources, RoleHolders,
-    Subject,
+    App, ContainerDefaults, Delivery, Destination, Grant, Host, LoginClient, PodSecurity, Quota, Resources,
+    RoleHolders, Subject,
 };
 pub use environment::{
     Admin, Administrator, Cluster, ControlPlane, Dns, DnsProvider, Encryption, Environment,

@@ -1,8 +1,8 @@
 //! Desired record sets.
 
-use serde::Serialize;
+use std::net::IpAddr;
 
-use crate::names::DomainName;
+use serde::Serialize;
 
 /// Type of a record set. Only what lotse declares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -12,9 +12,17 @@ pub enum RecordType {
     /// IPv6 address.
     #[serde(rename = "AAAA")]
     Aaaa,
+    /// Who may issue certificates (RFC 8659), as `0 issue "letsencrypt.org"`.
+    #[serde(rename = "CAA")]
+    Caa,
     /// Text; also the ownership marks.
     #[serde(rename = "TXT")]
     Txt,
+}
+
+impl RecordType {
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::A, Self::Aaaa, Self::Caa, Self::Txt];
 }
 
 /// One record set (RRset): all records of one name and type (RFC 2181, section 5).
@@ -31,23 +39,25 @@ pub struct RecordSet {
     pub records: Vec<String>,
 }
 
-/// Time to live of the records lotse writes, seconds: short enough to move a load balancer within minutes.
-pub const TTL_SECONDS: u32 = 300;
-
 impl RecordSet {
-    /// The wildcard record of `domain` for one load-balancer address.
+    /// The record sets by which `name` leads to `addresses`: one of each kind of address.
     #[must_use]
-    pub fn wildcard(domain: &DomainName, address: std::net::IpAddr) -> Self {
-        let record_type = if address.is_ipv4() {
-            RecordType::A
-        } else {
-            RecordType::Aaaa
+    pub fn leading(name: &str, addresses: &[IpAddr], ttl: u32) -> Vec<Self> {
+        let of_kind = |record_type, is_of: fn(&IpAddr) -> bool| {
+            let mut addresses: Vec<&IpAddr> = addresses.iter().filter(|address| is_of(address)).collect();
+            addresses.sort_unstable();
+            addresses.dedup();
+            (!addresses.is_empty()).then(|| Self {
+                name: name.to_owned(),
+                record_type,
+                ttl,
+                records: addresses.iter().map(ToString::to_string).collect(),
+            })
         };
-        Self {
-            name: format!("*.{domain}."),
-            record_type,
-            ttl: TTL_SECONDS,
-            records: vec![address.to_string()],
-        }
+        let sets = [
+            of_kind(RecordType::A, IpAddr::is_ipv4),
+            of_kind(RecordType::Aaaa, IpAddr::is_ipv6),
+        ];
+        sets.into_iter().flatten().collect()
     }
 }

@@ -9,6 +9,7 @@ pub mod cluster;
 mod flux;
 mod gateway;
 mod kubectl;
+mod names;
 mod network;
 mod platform;
 mod realm;
@@ -24,6 +25,7 @@ pub use flux::{DECRYPTION_SECRET, FLUX_NAMESPACE, SYNC_FILE};
 pub use gateway::{AddressOf, GATEWAY_NAMESPACE, GATEWAY_SERVICE};
 pub use kubectl::login_plugin;
 pub use manifest::Manifest;
+pub use names::{Names, PointedName, PointsAt};
 pub use realm::group_of;
 
 use crate::config::{App, Declarations, Environment};
@@ -67,8 +69,10 @@ pub struct Desired<'declared> {
     pub apps: Vec<&'declared App>,
     /// Flux's source and root Kustomization: applied last at bootstrap, and part of [`Self::platform`].
     pub sync: Vec<Manifest>,
-    /// Where the address is found that the wildcard record has.
+    /// Where the address of the gateway is found.
     pub address_of: AddressOf,
+    /// The names of the zone.
+    pub names: Names,
     /// The Keycloak realm.
     pub realm: Realm,
     around: Box<Around<'declared>>,
@@ -108,6 +112,7 @@ impl<'declared> Desired<'declared> {
             apps: site.apps().collect(),
             sync,
             address_of: gateway::address_of(environment),
+            names: names::names(environment, site.apps()),
             realm: realm::realm(declarations, environment, today),
             around: Box::new(move |app| files_around(app, &site)),
         }
@@ -163,7 +168,7 @@ impl<'a, Key> Site<'a, Key> {
     }
 
     /// All applications, sorted by name.
-    fn apps(&self) -> impl Iterator<Item = &'a App> {
+    fn apps(&self) -> impl Iterator<Item = &'a App> + Clone {
         self.apps.values().copied()
     }
 

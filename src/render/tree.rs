@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use super::RenderError;
 use crate::config::yaml;
-use crate::desired::{Desired, DesiredFile, dns::TTL_SECONDS, in_gateway_folder, is_of_root};
+use crate::desired::dns::RecordSet;
+use crate::desired::{Desired, DesiredFile, PointsAt, in_gateway_folder, is_of_root};
 use crate::parallel;
 
 /// Beginning of every file that is ours to overwrite and to remove.
@@ -177,15 +178,23 @@ fn flux_kustomization() -> Result<String, RenderError> {
     Ok(comment.to_owned() + &yaml_text("flux-system/kustomization.yaml".into(), &kustomize(&resources))?)
 }
 
-/// The record sets whose values are known only when the load balancer has an address.
+/// The record sets; the values of some are known only when a load balancer has an address.
 fn dns(desired: &Desired<'_>) -> Value {
-    json!({
-        "zone": desired.zone.as_str(),
-        "recordSets": [{
-            "name": format!("*.{}.", desired.domain),
-            "type": "A",
-            "ttl": TTL_SECONDS,
-            "addressOf": desired.address_of.to_string(),
-        }],
-    })
+    let names = &desired.names;
+    let mut sets: Vec<Value> = Vec::new();
+    for pointed in names.pointed() {
+        match &pointed.at {
+            PointsAt::Addresses(addresses) => {
+                let sets_of = RecordSet::leading(&pointed.name, addresses, names.ttl);
+                sets.extend(sets_of.iter().map(|set| json!(set)));
+            }
+            elsewhere => sets.push(json!({
+                "name": pointed.name,
+                "ttl": names.ttl,
+                "addressOf": elsewhere.to_string(),
+            })),
+        }
+    }
+    sets.extend(names.records.iter().map(|set| json!(set)));
+    json!({ "zone": desired.zone.as_str(), "recordSets": sets })
 }

@@ -29,6 +29,7 @@ mod kills;
 mod kit;
 mod kubeconfigs;
 mod lockdown;
+mod names;
 mod new_platform;
 mod plans;
 mod preflights;
@@ -128,7 +129,19 @@ const LOOKING: [(&str, LabTest); 18] = [
 ];
 
 /// What changes something in the lab and puts it back.
-const CHANGING: [(&str, LabTest); 64] = [
+const CHANGING: [(&str, LabTest); 67] = [
+    (
+        "names_follow_the_declarations",
+        names::names_follow_the_declarations,
+    ),
+    (
+        "a_reserved_address_is_compared_with_the_gateway",
+        names::a_reserved_address_is_compared_with_the_gateway,
+    ),
+    (
+        "names_in_the_way_are_told_and_taken_over_when_asked_for",
+        names::names_in_the_way_are_told_and_taken_over_when_asked_for,
+    ),
     (
         "an_old_secret_holds_for_its_grace_period",
         rotations::an_old_secret_holds_for_its_grace_period,

@@ -6,9 +6,9 @@ use std::sync::LazyLock;
 use camino::{Utf8Path, Utf8PathBuf};
 use lotse::age::Identity;
 use lotse::config::{
-    self, App, Chart, ChartValues, ContainerDefaults, Declarations, Delivery, Encryption, Gateway, GitFolder,
-    GitReference, Grant, Helm, Host, LoginClient, Network, NetworkPeer, NetworkRule, OciFolder, OciReference,
-    PodSecurity, Quota, RoleHolders, Source, Subject, Upstream,
+    self, App, Chart, ChartValues, ContainerDefaults, Declarations, Delivery, Destination, Encryption,
+    Gateway, GitFolder, GitReference, Grant, Helm, Host, LoginClient, Network, NetworkPeer, NetworkRule,
+    OciFolder, OciReference, PodSecurity, Quota, RoleHolders, Source, Subject, Upstream,
 };
 use lotse::names::{AppName, EnvironmentName, HostLabel};
 use proptest::prelude::*;
@@ -53,8 +53,10 @@ pub(crate) fn plain(name: &str) -> App {
 pub(crate) fn host(name: &str, service: &str, port: u16) -> Host {
     Host {
         name: HostLabel::new(name).unwrap(),
-        service: service.to_owned(),
-        port,
+        destination: Destination::Gateway {
+            service: service.to_owned(),
+            port,
+        },
     }
 }
 

@@ -129,6 +129,9 @@ pub struct SurfacePlan {
     /// What is not as declared and is left as it is, one sentence each with what to do about it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// What is worth knowing and is no difference, one sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// One change.
@@ -189,6 +192,18 @@ impl EnvironmentPlan {
     pub fn contested(&self) -> usize {
         let changes = self.surfaces.iter().flat_map(|surface| &surface.changes);
         changes.filter(|change| !change.conflicts.is_empty()).count()
+    }
+
+    /// Records of the zone that would have to be taken over from nobody in particular.
+    #[must_use]
+    pub fn unmarked(&self) -> Vec<&str> {
+        let zones = self
+            .surfaces
+            .iter()
+            .filter(|surface| surface.surface == Surface::Dns);
+        let changes = zones.flat_map(|zone| &zone.changes);
+        let adopted = changes.filter(|change| change.action == Action::Adopt);
+        adopted.map(|change| change.object.as_str()).collect()
     }
 
     /// The same with what is in `scope` only.
@@ -350,6 +365,7 @@ async fn of_management(bootstrap: &Bootstrap<'_>, systems: &Systems) -> Result<S
         known_after: Vec::new(),
         undeclared: named(&undeclared::beside(bootstrap, &systems.management).await?),
         warnings: Vec::new(),
+        notes: Vec::new(),
     })
 }
 
@@ -398,6 +414,7 @@ async fn of_keycloak(
         known_after: Vec::new(),
         undeclared,
         warnings,
+        notes: Vec::new(),
     })
 }
 
@@ -418,6 +435,7 @@ async fn of_git(
         known_after: Vec::new(),
         undeclared: Vec::new(),
         warnings: Vec::new(),
+        notes: Vec::new(),
     })
 }
 
@@ -494,6 +512,7 @@ mod tests {
             }],
             undeclared: Vec::new(),
             warnings: Vec::new(),
+            notes: Vec::new(),
         };
         EnvironmentPlan {
             api_version: API_VERSION.into(),

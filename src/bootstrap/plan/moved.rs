@@ -168,6 +168,7 @@ mod tests {
                 known_after: Vec::new(),
                 undeclared: Vec::new(),
                 warnings: Vec::new(),
+                notes: Vec::new(),
             }],
         }
     }

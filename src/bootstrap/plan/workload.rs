@@ -1,5 +1,6 @@
 //! The plan of the workload cluster, and of the zone, which needs the address of its gateway.
 
+use super::super::names::Records;
 use super::super::preflight::Systems;
 use super::super::{Bootstrap, Scope, Stage, StageError, identity, names, undeclared};
 use super::pruned::pruned;
@@ -37,6 +38,7 @@ pub(super) async fn of_workload(
         known_after,
         undeclared: Vec::new(),
         warnings: Vec::new(),
+        notes: Vec::new(),
     };
     let zone = |changes, known_after| SurfacePlan {
         surface: Surface::Dns,
@@ -45,6 +47,7 @@ pub(super) async fn of_workload(
         known_after,
         undeclared: Vec::new(),
         warnings: Vec::new(),
+        notes: Vec::new(),
     };
     let cluster = match connect(bootstrap, systems).await.map_err(in_flux)? {
         Connection::Made(cluster) => cluster,
@@ -78,9 +81,15 @@ pub(super) async fn of_workload(
     }
     if is_of_zone {
         let records = records(bootstrap, systems, &cluster).await.map_err(in_dns)?;
+        let later = records.later.into_iter().map(|(name, after)| KnownAfter {
+            what: name.trim_end_matches('.').to_owned(),
+            after,
+        });
         plans.push(SurfacePlan {
             warnings: records.warnings,
-            ..zone(records.changes, records.known_after)
+            undeclared: records.undeclared,
+            notes: [records.moves, records.notes].concat(),
+            ..zone(changes(&records.plan, |_| None), later.collect())
         });
     }
     Ok(plans)
@@ -323,41 +332,17 @@ fn changed(action: Action, reference: &ObjectReference) -> Change {
     Change::whole(action, reference.to_string())
 }
 
-/// What there is to be said of the zone.
-#[derive(Default)]
-struct Records {
-    changes: Vec<PlannedChange>,
-    known_after: Vec<KnownAfter>,
-    warnings: Vec<String>,
-}
-
 /// A record that belongs to somebody else is left to a person; the other systems are planned all the same.
 async fn records(
     bootstrap: &Bootstrap<'_>,
     systems: &Systems,
     cluster: &Cluster,
 ) -> Result<Records, StageError> {
-    let holder = &bootstrap.desired.address_of;
-    let Some(address) = workload::address(cluster, holder).await? else {
-        let later = KnownAfter {
-            what: names::wildcard(bootstrap),
-            after: format!("{holder} has an address"),
-        };
-        return Ok(Records {
-            known_after: vec![later],
-            ..Records::default()
-        });
-    };
-    match names::plan_record(bootstrap, systems, address).await {
-        Ok(wildcard) => Ok(Records {
-            changes: changes(&wildcard.plan, |_| None),
-            warnings: wildcard.beside,
-            ..Records::default()
-        }),
+    match names::plan_records(bootstrap, systems, cluster).await {
         Err(StageError::Records(conflicts)) => Ok(Records {
             warnings: conflicts.0.iter().map(ToString::to_string).collect(),
             ..Records::default()
         }),
-        Err(other) => Err(other),
+        other => other,
     }
 }

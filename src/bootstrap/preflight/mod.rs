@@ -17,7 +17,6 @@ use crate::age::Identity;
 use crate::causes;
 use crate::config::{self, DnsProvider};
 use crate::kubernetes::Cluster;
-use crate::names::DomainName;
 use crate::report::{Reporter, Task};
 use crate::secret::Secret;
 use crate::surface::dns::{Designate, DnsError, Rfc2136, TsigAlgorithm, TsigKey, Zone};
@@ -159,7 +158,7 @@ async fn zone(bootstrap: &Bootstrap<'_>) -> Looked<Zone> {
     let dns = &bootstrap.environment.dns;
     let (zone, remedy) = match &dns.provider {
         DnsProvider::Rfc2136(rfc2136) => (
-            of_name_server(dns.zone.clone(), rfc2136).map_err(|error| causes::in_one_line(&error)),
+            of_name_server(dns, rfc2136).map_err(|error| causes::in_one_line(&error)),
             "check dns in environment.yaml and the server's update policy",
         ),
         DnsProvider::Designate { cloud } => (
@@ -179,7 +178,10 @@ async fn zone(bootstrap: &Bootstrap<'_>) -> Looked<Zone> {
     }
 }
 
-fn of_name_server(zone: DomainName, rfc2136: &config::Rfc2136<String, Secret>) -> Result<Zone, DnsError> {
+fn of_name_server(
+    dns: &config::Dns<String, Secret>,
+    rfc2136: &config::Rfc2136<String, Secret>,
+) -> Result<Zone, DnsError> {
     let algorithm = match rfc2136.key.algorithm {
         config::TsigAlgorithm::HmacSha256 => TsigAlgorithm::HmacSha256,
         config::TsigAlgorithm::HmacSha384 => TsigAlgorithm::HmacSha384,
@@ -190,7 +192,10 @@ fn of_name_server(zone: DomainName, rfc2136: &config::Rfc2136<String, Secret>) -
         algorithm,
         secret: rfc2136.key.secret.clone(),
     };
-    Ok(Zone::Rfc2136(Box::new(Rfc2136::new(&rfc2136.server, zone, key)?)))
+    let zone = Rfc2136::new(&rfc2136.server, dns.zone.clone(), key)?;
+    Ok(Zone::Rfc2136(Box::new(
+        zone.with_name_servers(dns.name_servers.clone()),
+    )))
 }
 
 /// The zone at the cloud `name` of `clouds.yaml`, or why there is no way to it.
@@ -199,9 +204,12 @@ fn of_cloud(bootstrap: &Bootstrap<'_>, name: &str) -> Result<Zone, String> {
         "there is no clouds.yaml: OS_CLIENT_CONFIG_FILE names one, or it is in ~/.config/openstack or /etc/openstack",
     )?;
     let cloud = openstack::cloud(text.expose(), name).map_err(|fault| fault.to_string())?;
-    let zone = Designate::new(cloud, name, bootstrap.environment.dns.zone.clone());
+    let dns = &bootstrap.environment.dns;
+    let zone = Designate::new(cloud, name, dns.zone.clone());
     let zone = zone.map_err(|error| causes::in_one_line(&error))?;
-    Ok(Zone::Designate(Box::new(zone)))
+    Ok(Zone::Designate(Box::new(
+        zone.with_name_servers(dns.name_servers.clone()),
+    )))
 }
 
 impl<System> Looked<System> {

@@ -1,13 +1,14 @@
 //! An application in one environment, as programs get it.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use jiff::civil::Date;
 use serde::Serialize;
 
 use crate::config::{
-    App, Chart, Declarations, GitReference, Grant, LoginClient, NetworkPeer, NetworkRule, OciReference,
-    RoleHolders, Source, Subject, Upstream,
+    App, Chart, Declarations, Destination, Environment, GitReference, Grant, Host, LoginClient, NetworkPeer,
+    NetworkRule, OciReference, RoleHolders, Source, Subject, Upstream,
 };
 
 /// An application in one environment.
@@ -34,9 +35,16 @@ pub(super) struct AppOutline {
 #[serde(rename_all = "camelCase")]
 pub(super) struct HostOutline {
     pub(super) name: String,
-    pub(super) service: String,
-    pub(super) port: u16,
-    /// Whether the environment has a gateway that routes it.
+    /// The Service behind it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) service: Option<String>,
+    /// The port of the Service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) port: Option<u16>,
+    /// Addresses of its own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) addresses: Vec<IpAddr>,
+    /// Whether it leads to the environment's gateway, and that routes it.
     pub(super) is_routed: bool,
 }
 
@@ -84,12 +92,7 @@ impl AppOutline {
     pub(super) fn of(app: &App, declarations: &Declarations, today: Date) -> Self {
         let names = |names: &mut dyn Iterator<Item = &dyn ToString>| names.map(ToString::to_string).collect();
         let environment = &declarations.environment;
-        let hosts = app.hosts.iter().map(|host| HostOutline {
-            name: format!("{}.{}", host.name, environment.domain),
-            service: host.service.clone(),
-            port: host.port,
-            is_routed: environment.gateway.is_some(),
-        });
+        let hosts = app.hosts.iter().map(|host| HostOutline::of(host, environment));
         let holding = app.access.iter().filter(|grant| grant.holds_on(today));
         Self {
             environment: environment.name.to_string(),
@@ -109,6 +112,23 @@ impl AppOutline {
             },
             pod_security: app.pod_security.as_str(),
             depends_on: names(&mut app.depends_on.iter().map(|name| name as &dyn ToString)),
+        }
+    }
+}
+
+impl HostOutline {
+    fn of(host: &Host, environment: &Environment) -> Self {
+        let (service, port, addresses) = match &host.destination {
+            Destination::Gateway { service, port } => (Some(service.clone()), Some(*port), Vec::new()),
+            Destination::LoadBalancer { service } => (Some(service.clone()), None, Vec::new()),
+            Destination::Addresses(addresses) => (None, None, addresses.clone()),
+        };
+        Self {
+            name: format!("{}.{}", host.name, environment.domain),
+            service,
+            port,
+            addresses,
+            is_routed: host.backend().is_some() && environment.gateway.is_some(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use comfy_table::{Table, presets};
 
 use super::AppList;
-use super::outline::{AppOutline, ClientOutline, GrantOutline, HostOutline};
+use super::outline::{AppOutline, ClientOutline, GrantOutline};
 
 /// A row for each application and environment.
 pub(super) fn list(list: &AppList) -> String {
@@ -65,13 +65,17 @@ fn detail(app: &AppOutline) -> String {
     let hosts = app.hosts.iter();
     let hosts: Vec<String> = hosts
         .map(|host| {
-            let HostOutline {
-                name, service, port, ..
-            } = host;
-            if host.is_routed {
-                format!("https://{name} leads to Service {service}:{port}")
-            } else {
-                format!("{name} leads nowhere: the environment has no `gateway`")
+            let name = &host.name;
+            match (&host.service, host.port) {
+                (Some(service), Some(port)) if host.is_routed => {
+                    format!("https://{name} leads to Service {service}:{port}")
+                }
+                (Some(_), Some(_)) => format!("{name} leads nowhere: the environment has no `gateway`"),
+                (Some(service), None) => format!("{name} leads to the load balancer of Service {service}"),
+                (None, _) => {
+                    let addresses: Vec<String> = host.addresses.iter().map(ToString::to_string).collect();
+                    format!("{name} leads to {}", addresses.join(", "))
+                }
             }
         })
         .collect();

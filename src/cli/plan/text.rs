@@ -16,6 +16,10 @@ const FIELD_LIMIT: usize = 20;
 pub(in crate::cli) fn tree(plan: &EnvironmentPlan, command: &str, style: Style) -> String {
     let next = match plan.contested() {
         _ if plan.is_empty() => return changes(plan, style),
+        0 if !plan.unmarked().is_empty() => format!(
+            "Nobody's mark is on {}: `{command} --adopt` takes over what is there.",
+            plan.unmarked().join(", ")
+        ),
         0 => format!("`{command}` carries it out."),
         contested => format!(
             "Other programs look after fields of {}: `{command} --force-conflicts` takes them over.",
@@ -36,12 +40,15 @@ pub(in crate::cli) fn changes(plan: &EnvironmentPlan, style: Style) -> String {
         }];
         lines.extend(plan.surfaces.iter().flat_map(|surface| warnings(surface, style)));
         lines.extend(plan.surfaces.iter().flat_map(undeclared));
+        lines.extend(plan.surfaces.iter().flat_map(notes));
         return lines.join("\n") + "\n";
     }
     let mut lines = Vec::new();
     for surface in &plan.surfaces {
-        let has_more =
-            !surface.known_after.is_empty() || !surface.undeclared.is_empty() || !surface.warnings.is_empty();
+        let has_more = !surface.known_after.is_empty()
+            || !surface.undeclared.is_empty()
+            || !surface.warnings.is_empty()
+            || !surface.notes.is_empty();
         if !surface.changes.is_empty() || has_more {
             of_surface(surface, style, &mut lines);
             lines.push(String::new());
@@ -93,6 +100,7 @@ fn of_surface(surface: &SurfacePlan, style: Style, lines: &mut Vec<String>) {
     lines.extend(surface.known_after.iter().map(later));
     lines.extend(warnings(surface, style));
     lines.extend(undeclared(surface));
+    lines.extend(notes(surface));
 }
 
 /// The environment, or the systems of it that were asked.
@@ -116,10 +124,14 @@ fn warnings(surface: &SurfacePlan, style: Style) -> impl Iterator<Item = String>
 fn undeclared(surface: &SurfacePlan) -> impl Iterator<Item = String> {
     let objects = surface.undeclared.iter();
     let end = match surface.surface {
-        Surface::Keycloak => "stays without `--prune`",
+        Surface::Keycloak | Surface::Dns => "stays without `--prune`",
         _ => "stays",
     };
     objects.map(move |object| format!("  · {object} is no longer declared, and {end}"))
+}
+
+fn notes(surface: &SurfacePlan) -> impl Iterator<Item = String> {
+    surface.notes.iter().map(|note| format!("  · {note}"))
 }
 
 fn sign(action: Action, style: Style) -> String {
@@ -247,6 +259,7 @@ mod tests {
             known_after,
             undeclared: vec![],
             warnings: vec![],
+            notes: vec![],
         };
         let later = KnownAfter {
             what: "*.prod.lab.test at the gateway's address".into(),

@@ -53,10 +53,11 @@ impl Loader<'_> {
             None => app.hosts.as_slice(),
         };
         let backends = hosts.iter().filter_map(|host| {
+            let (service, port) = host.backend()?;
             let mention = mentions(Mentioned::Host).find(|mention| mention.name == host.name.as_str())?;
             Some(Backend {
-                service: host.service.clone(),
-                port: host.port,
+                service: service.to_owned(),
+                port,
                 declared: label(&mention.path, mention.span),
             })
         });

@@ -8,13 +8,13 @@ use jiff::civil::Date;
 use super::access::{access, owners};
 use super::check_kind;
 use super::environment::same_as_folder;
-use super::fields::{Fields, Findings, Mentioned, mapping, unique};
+use super::fields::{Fields, Findings, Mentioned, mapping, not_empty, unique};
 use super::limits::{container_defaults, quota};
 use super::login::login;
 use super::network::{network, port};
-use super::scalar::{choice, formed, malformed, name, sentence, text};
+use super::scalar::{address, choice, formed, malformed, name, sentence, text};
 use super::source::source;
-use crate::config::app::{App, ContainerDefaults, Grant, Host, LoginClient, PodSecurity, Quota};
+use crate::config::app::{App, ContainerDefaults, Destination, Grant, Host, LoginClient, PodSecurity, Quota};
 use crate::config::environment::Environment;
 use crate::config::mend::scalar;
 use crate::config::network::Network;
@@ -26,6 +26,12 @@ use crate::names::{AppName, DomainName, HostLabel, TeamName};
 
 /// Port of a Service that is not named otherwise.
 const STANDARD_PORT: u16 = 80;
+
+/// Ways to lead past the gateway, and the keys that have no meaning beside each.
+const APART: [(&str, &[&str]); 2] = [
+    ("loadBalancer", &["service", "port", "addresses"]),
+    ("addresses", &["service", "port"]),
+];
 
 /// How long Flux waits for an application that does not say.
 const STANDARD_TIMEOUT: &str = "5m";
@@ -249,22 +255,50 @@ fn hosts(node: &Node, findings: &mut Findings<'_>, context: Context<'_>) -> Opti
 /// A label, or a mapping that names the Service.
 fn host(node: &Node, findings: &mut Findings<'_>, context: Context<'_>) -> Option<Host> {
     if !matches!(node.value, Value::Map(_)) {
-        return Some(Host {
-            name: host_label(node, findings, context)?,
+        let destination = Destination::Gateway {
             service: context.folder.to_string(),
             port: STANDARD_PORT,
-        });
+        };
+        let name = host_label(node, findings, context)?;
+        return Some(Host { name, destination });
     }
     mapping(node, findings, |fields| {
         let label = fields.required("name", |node, findings| host_label(node, findings, context));
-        let service = fields.optional("service", name::<HostLabel>);
-        let port = fields.optional("port", port);
+        let destination = destination(fields, context);
         Some(Host {
             name: label?,
-            service: service.map_or_else(|| context.folder.to_string(), |service| service.to_string()),
-            port: port.unwrap_or(STANDARD_PORT),
+            destination,
         })
     })
+}
+
+/// A load balancer or addresses of its own, or a Service behind the gateway.
+fn destination(fields: &mut Fields<'_, '_, '_>, context: Context<'_>) -> Destination {
+    for (apart, others) in APART {
+        let others = if fields.has(apart) { others } else { &[] };
+        for other in others {
+            let message = format!("a host with `{apart}` does not lead to the gateway and has no `{other}`");
+            fields.refuse(other, &message);
+        }
+    }
+    let service = fields.optional("service", name::<HostLabel>);
+    let port = fields.optional("port", port);
+    let balancer = fields.optional("loadBalancer", name::<HostLabel>);
+    let addresses = fields.optional("addresses", |node, findings| {
+        let addresses = unique(node, findings, address)?;
+        not_empty(node, findings, &addresses);
+        Some(addresses)
+    });
+    match (balancer, addresses) {
+        (Some(service), _) => Destination::LoadBalancer {
+            service: service.to_string(),
+        },
+        (None, Some(addresses)) => Destination::Addresses(addresses),
+        (None, None) => Destination::Gateway {
+            service: service.map_or_else(|| context.folder.to_string(), |service| service.to_string()),
+            port: port.unwrap_or(STANDARD_PORT),
+        },
+    }
 }
 
 fn host_label(node: &Node, findings: &mut Findings<'_>, context: Context<'_>) -> Option<HostLabel> {

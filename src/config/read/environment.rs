@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use super::access::known_team;
 use super::check_kind;
 use super::cluster::{cluster, is_version};
-use super::fields::{Findings, mapping, unique};
+use super::fields::{Findings, list, mapping, unique};
 use super::git::git;
 use super::identity::identity;
 use super::scalar::{
-    age_recipient, check_url, choice, formed, inner_path, name, secret, setting, text, word,
+    address, age_recipient, check_url, choice, formed, inner_path, malformed, name, number, secret, setting,
+    text, word,
 };
 use crate::config::environment::{
     Dns, DnsProvider, Encryption, Environment, Flux, FluxInstall, Gateway, Management, Rfc2136,
@@ -20,6 +21,11 @@ use crate::config::people::Team;
 use crate::config::tree::Node;
 use crate::diag::{Certainty, Code, did_you_mean};
 use crate::names::{AppName, DomainName, EnvironmentName, NamespaceName};
+
+/// Time to live of records that say nothing of it, seconds: short enough to move a load balancer within minutes.
+const STANDARD_TTL: u32 = 300;
+/// Longest time to live, seconds.
+const LONGEST_TTL: u32 = 86_400;
 
 /// Reads the file of the environment in `folder`. `apps` are the applications that there are, `teams` those of people.yaml
 /// where that can be read.
@@ -54,13 +60,18 @@ pub(in crate::config) fn environment(
         });
         let ((span, domain), dns) = (domain?, dns?);
         check_zone(fields.findings, span, &domain, &dns.zone);
+        let mut cluster = cluster?;
+        let mut own = dns.api_server.iter().map(ToString::to_string);
+        if let Some(own) = own.find(|own| !cluster.cert_sans.contains(own)) {
+            cluster.cert_sans.insert(0, own);
+        }
         own_name?;
         Some(Environment {
             name: folder.clone(),
             lab,
             domain,
             management: management?,
-            cluster: cluster?,
+            cluster,
             git: git?,
             flux: flux?,
             identity: identity?,
@@ -214,6 +225,19 @@ fn flux_install(node: &Node, findings: &mut Findings<'_>) -> Option<FluxInstall>
 fn dns(node: &Node, findings: &mut Findings<'_>) -> Option<Dns> {
     mapping(node, findings, |fields| {
         let zone = fields.required("zone", name::<DomainName>);
+        let ttl = fields.optional("ttl", ttl);
+        let addresses = fields.optional("addresses", |node, findings| unique(node, findings, address));
+        let api_server = fields.optional("apiServer", |node, findings| {
+            let server = name::<DomainName>(node, findings)?;
+            if let Some(zone) = &zone {
+                check_zone(findings, node.span, &server, zone);
+            }
+            Some(server)
+        });
+        let authorities = fields.optional("certificateAuthorities", |node, findings| {
+            unique(node, findings, name::<DomainName>)
+        });
+        let name_servers = fields.optional("nameServers", |node, findings| list(node, findings, setting));
         let provider = if fields.has("designate") {
             fields.required("designate", designate)
         } else {
@@ -221,9 +245,27 @@ fn dns(node: &Node, findings: &mut Findings<'_>) -> Option<Dns> {
         };
         Some(Dns {
             zone: zone?,
+            ttl: ttl.unwrap_or(STANDARD_TTL),
+            addresses: addresses.unwrap_or_default(),
+            api_server,
+            certificate_authorities: authorities.unwrap_or_default(),
+            name_servers: name_servers.unwrap_or_default(),
             provider: provider?,
         })
     })
+}
+
+/// As long as a day at most: longer ones make every change of an address an outage.
+fn ttl(node: &Node, findings: &mut Findings<'_>) -> Option<u32> {
+    let seconds = number::<u32>(node, findings)?;
+    if (1..=LONGEST_TTL).contains(&seconds) {
+        return Some(seconds);
+    }
+    malformed(
+        node,
+        findings,
+        &format!("a time to live is 1 to {LONGEST_TTL} seconds"),
+    )
 }
 
 fn designate(node: &Node, findings: &mut Findings<'_>) -> Option<DnsProvider> {

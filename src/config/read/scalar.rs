@@ -174,6 +174,16 @@ pub(super) fn inner_path(node: &Node, findings: &mut Findings<'_>) -> Option<Utf
     )
 }
 
+/// An IP address that others can be led to.
+pub(super) fn address(node: &Node, findings: &mut Findings<'_>) -> Option<IpAddr> {
+    let written = text(node, findings)?;
+    match written.parse::<IpAddr>() {
+        Ok(address) if !address.is_unspecified() && !address.is_multicast() => Some(address),
+        Ok(_) => malformed(node, findings, &format!("nobody can be led to `{written}`")),
+        Err(_) => malformed(node, findings, &format!("`{written}` is not an IP address")),
+    }
+}
+
 /// A host: a domain name or an address.
 pub(super) fn host(node: &Node, findings: &mut Findings<'_>) -> Option<String> {
     let written = text(node, findings)?;

@@ -88,14 +88,33 @@ fn optional_fields() -> Vec<Field> {
 }
 
 fn host() -> Value {
-    object([
-        Field::required("name", "Label below the environment's domain", label()),
-        Field::optional(
-            "service",
-            "Service it leads to; the application's name without this key",
-            label(),
-        ),
-        Field::optional("port", "Port of the Service; 80 without this key", port()),
+    let name = || Field::required("name", "Label below the environment's domain", label());
+    either([
+        object([
+            name(),
+            Field::optional(
+                "service",
+                "Service it leads to; the application's name without this key",
+                label(),
+            ),
+            Field::optional("port", "Port of the Service; 80 without this key", port()),
+        ]),
+        object([
+            name(),
+            Field::required(
+                "loadBalancer",
+                "Service of type LoadBalancer whose address it leads to, past the gateway",
+                label(),
+            ),
+        ]),
+        object([
+            name(),
+            Field::required(
+                "addresses",
+                "IP addresses that it leads to, past the gateway",
+                filled_list(text()),
+            ),
+        ]),
     ])
 }
 

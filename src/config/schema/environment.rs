@@ -342,6 +342,31 @@ fn dns() -> Value {
     let schema = object([
         Field::required("zone", "The zone", domain()),
         Field::optional(
+            "ttl",
+            "Seconds for which others may keep a record; 300 without this key",
+            number(1),
+        ),
+        Field::optional(
+            "addresses",
+            "IP addresses that are reserved for the gateway; without this key those that its load balancer has",
+            list(text()),
+        ),
+        Field::optional(
+            "apiServer",
+            "Name of the API server: it has a record, and its certificate is good for it",
+            domain(),
+        ),
+        Field::optional(
+            "certificateAuthorities",
+            "Who alone may issue certificates for the domain (CAA)",
+            list(domain()),
+        ),
+        Field::optional(
+            "nameServers",
+            "Name servers that are asked whether they have the records; without this key those of the zone",
+            list(setting(text())),
+        ),
+        Field::optional(
             "designate",
             "OpenStack Designate",
             object([Field::required(

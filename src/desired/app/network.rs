@@ -36,7 +36,7 @@ pub(super) fn policies<Key>(app: &App, site: &Site<'_, Key>) -> Vec<Manifest> {
 fn platform(app: &App, is_cluster_wide: bool) -> Value {
     let mut ingress = vec![json!({ "from": [same_namespace()] })];
     let mut egress = vec![json!({ "to": [same_namespace()] }), dns()];
-    if !app.hosts.is_empty() {
+    if app.hosts.iter().any(|host| host.backend().is_some()) {
         ingress.push(json!({ "from": gateway() }));
     }
     if !app.login.is_empty() {

@@ -30,8 +30,8 @@ const CERTIFICATE: &str = "wildcard";
 const HTTP: &str = "http";
 const HTTPS: &str = "https";
 
-/// Where the address is found that `*.<domain>` leads to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where an address is found that a name leads to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AddressOf {
     /// `status.loadBalancer.ingress` of a Service.
     Service {

@@ -8,30 +8,34 @@ use crate::desired::{APP_LABEL, Manifest, marked};
 
 const HTTP_ROUTE: (&str, &str) = ("gateway.networking.k8s.io/v1", "HTTPRoute");
 
-/// One route for each host of `app`, in its namespace and sorted by host.
+/// One route for each host of `app` that leads to the gateway, in its namespace and sorted by host.
 pub(in crate::desired) fn routes<Key>(app: &App, environment: &Environment<String, Key>) -> Vec<Manifest> {
     let mut hosts: Vec<&Host> = app.hosts.iter().collect();
     hosts.sort_by(|one, other| one.name.cmp(&other.name));
     hosts
         .into_iter()
-        .map(|host| route(app, environment, host))
+        .filter_map(|host| route(app, environment, host))
         .collect()
 }
 
-fn route<Key>(app: &App, environment: &Environment<String, Key>, host: &Host) -> Manifest {
+fn route<Key>(app: &App, environment: &Environment<String, Key>, host: &Host) -> Option<Manifest> {
+    let (service, port) = host.backend()?;
     let spec = json!({
         "hostnames": [format!("{}.{}", host.name, environment.domain)],
         "parentRefs": [parent(HTTPS)],
-        "rules": [{ "backendRefs": [{ "name": host.service, "port": host.port }] }],
+        "rules": [{ "backendRefs": [{ "name": service, "port": port }] }],
     });
-    marked(
+    let route = marked(
         environment,
         HTTP_ROUTE,
         host.name.as_str(),
         json!({ "spec": spec }),
+    );
+    Some(
+        route
+            .in_namespace(app.name.as_str())
+            .with_label(APP_LABEL, app.name.as_str()),
     )
-    .in_namespace(app.name.as_str())
-    .with_label(APP_LABEL, app.name.as_str())
 }
 
 /// Sends every host from http to https.

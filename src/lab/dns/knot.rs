@@ -85,7 +85,7 @@ database:
 acl:
   - id: update
     key: "{key}"
-    action: update
+    action: [update, transfer]
 zone:
   - domain: "{zone}"
     storage: "{directory}"

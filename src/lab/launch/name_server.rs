@@ -169,7 +169,7 @@ mod tests {
     }
 
     fn record() -> RecordSet {
-        RecordSet::wildcard(&DomainName::new("prod.lab.test").unwrap(), [127, 0, 0, 20].into())
+        RecordSet::leading("*.prod.lab.test.", &[[127, 0, 0, 20].into()], 300).remove(0)
     }
 
     async fn write(zone: &Rfc2136) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hickory_proto::op::{Edns, Message, Query, ResponseCode};
-use hickory_proto::rr::{self, Name, Record};
+use hickory_proto::rr::{self, Name, RData, Record};
 
 use super::Seen;
 use super::error::DnsError;
@@ -16,6 +16,21 @@ use crate::names::DomainName;
 const PATIENCE: Duration = Duration::from_secs(6);
 /// Offered size of UDP answers, octets: no fragments on any common network (DNS flag day 2020).
 const UDP_PAYLOAD: u16 = 1232;
+
+/// The servers that must have the records.
+pub(super) enum Servers {
+    /// Those that are declared, `host:port` or `host`.
+    Declared(Vec<String>),
+    /// Those that the zone itself names.
+    OfZone(Vec<String>),
+}
+
+/// What a server says of a name.
+pub(super) struct Answers {
+    pub(super) records: Vec<Record>,
+    /// Whether the name is there, with whatever type.
+    pub(super) exists: bool,
+}
 
 /// A zone, and how long its servers are waited for.
 #[derive(Clone, Debug)]
@@ -45,7 +60,7 @@ impl Authority {
         }
     }
 
-    /// Asks an authoritative server, without recursion.
+    /// Asks an authoritative server, without recursion, for records.
     pub(super) async fn query(
         &self,
         server: &Server,
@@ -53,12 +68,27 @@ impl Authority {
         record_type: rr::RecordType,
         transport: Transport,
     ) -> Result<Vec<Record>, DnsError> {
+        let answers = self.ask(server, name, record_type, transport).await?;
+        Ok(answers.records)
+    }
+
+    /// Asks an authoritative server, without recursion.
+    pub(super) async fn ask(
+        &self,
+        server: &Server,
+        name: &Name,
+        record_type: rr::RecordType,
+        transport: Transport,
+    ) -> Result<Answers, DnsError> {
         let action = format!("reading {name} {record_type}");
         let answer = server
             .ask(&action, &question(name, record_type), transport)
             .await?;
         match answer.response_code {
-            ResponseCode::NoError | ResponseCode::NXDomain if answer.authoritative => Ok(answer.answers),
+            code @ (ResponseCode::NoError | ResponseCode::NXDomain) if answer.authoritative => Ok(Answers {
+                records: answer.answers,
+                exists: code == ResponseCode::NoError,
+            }),
             ResponseCode::NoError | ResponseCode::NXDomain | ResponseCode::Refused => {
                 Err(self.not_authoritative(server))
             }
@@ -84,21 +114,48 @@ impl Authority {
     /// Asks every one of `servers` for `desired`.
     pub(super) async fn verify(
         &self,
-        servers: Vec<String>,
+        servers: Servers,
         desired: &[RecordSet],
     ) -> Result<Vec<Seen>, DnsError> {
+        let (names, is_named_by_zone) = match servers {
+            Servers::Declared(names) => (names, false),
+            Servers::OfZone(names) => (names, true),
+        };
         let mut seen = Vec::new();
-        for name in servers {
+        for name in names {
             let server = self.server(name);
-            for set in desired {
-                self.verify_set(&server, set).await?;
-            }
-            seen.push(Seen {
-                server: server.name,
-                record_sets: desired.len(),
-            });
+            let looked = self.verify_at(&server, desired).await;
+            seen.push(looked.map_err(|error| match error {
+                DnsError::NotAuthoritative { server, zone } if is_named_by_zone => {
+                    DnsError::Lame { server, zone }
+                }
+                other => other,
+            })?);
         }
         Ok(seen)
+    }
+
+    async fn verify_at(&self, server: &Server, desired: &[RecordSet]) -> Result<Seen, DnsError> {
+        let negative_ttl = self.negative_ttl(server).await?;
+        for set in desired {
+            self.verify_set(server, set).await?;
+        }
+        Ok(Seen {
+            server: server.name.clone(),
+            record_sets: desired.len(),
+            negative_ttl,
+        })
+    }
+
+    /// The smaller of the SOA record's own time to live and its field MINIMUM (RFC 2308, section 5).
+    async fn negative_ttl(&self, server: &Server) -> Result<u32, DnsError> {
+        let answers = self.query(server, &self.origin, rr::RecordType::SOA, Transport::Udp);
+        let answers = answers.await?;
+        let mut found = answers.iter().filter_map(|record| match &record.data {
+            RData::SOA(soa) if record.name == self.origin => Some(record.ttl.min(soa.minimum)),
+            _ => None,
+        });
+        found.next().ok_or_else(|| self.not_authoritative(server))
     }
 
     async fn verify_set(&self, server: &Server, set: &RecordSet) -> Result<(), DnsError> {

@@ -121,6 +121,17 @@ pub enum DnsError {
         /// The zone.
         zone: String,
     },
+    /// One of the zone's own name servers does not serve it.
+    #[error(
+        "the zone {zone} names {server} among its name servers (NS), and that is not authoritative for it (lame delegation): \
+         whoever asks there gets no answer; have it serve the zone, or take it out of the NS records"
+    )]
+    Lame {
+        /// Where.
+        server: String,
+        /// The zone.
+        zone: String,
+    },
     /// REFUSED.
     #[error(
         "{action}: the name server {server} refuses: the key `{key}` needs permission for it in the zone {zone} (some servers say the same of an unknown key, of \
@@ -189,7 +200,7 @@ pub enum DnsError {
     },
     /// Records that are in the way and not ours would have to be taken over.
     #[error(
-        "{} without lotse's mark: allow adopting to take over what is there, or remove it by hand",
+        "{} without lotse's mark: `--adopt` takes over what is there; or remove it by hand",
         Exist(records)
     )]
     AdoptionNeeded {

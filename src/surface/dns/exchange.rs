@@ -61,6 +61,30 @@ impl Server {
         }
     }
 
+    /// Sends `octets` by TCP and gives one answer after the other to `take`, until it says that it was the last. Each is
+    /// waited for as long as any.
+    pub(super) async fn many_by_tcp(
+        &self,
+        action: &str,
+        octets: &[u8],
+        mut take: impl FnMut(&[u8]) -> Result<bool, DnsError> + Send,
+    ) -> Result<(), DnsError> {
+        let address = self.address().await?;
+        let begun = timeout(self.patience, send_tcp(address, octets)).await;
+        let mut stream = begun
+            .map_err(|_| self.silent(action))?
+            .map_err(|source| self.connection(action, source))?;
+        loop {
+            let answer = timeout(self.patience, receive_tcp(&mut stream)).await;
+            let answer = answer
+                .map_err(|_| self.silent(action))?
+                .map_err(|source| self.connection(action, source))?;
+            if take(&answer)? {
+                return Ok(());
+            }
+        }
+    }
+
     /// Asks by UDP, and again by TCP when the answer was cut short.
     pub(super) async fn ask(
         &self,
@@ -154,11 +178,20 @@ fn first(mut addresses: impl Iterator<Item = SocketAddr>) -> Option<SocketAddr> 
 }
 
 async fn exchange_tcp(address: SocketAddr, octets: &[u8]) -> io::Result<Vec<u8>> {
+    let mut stream = send_tcp(address, octets).await?;
+    receive_tcp(&mut stream).await
+}
+
+async fn send_tcp(address: SocketAddr, octets: &[u8]) -> io::Result<TcpStream> {
     let length = u16::try_from(octets.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
     let mut framed = length.to_be_bytes().to_vec();
     framed.extend(octets);
     let mut stream = TcpStream::connect(address).await?;
     stream.write_all(&framed).await?;
+    Ok(stream)
+}
+
+async fn receive_tcp(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     let length = stream.read_u16().await?;
     let mut answer = vec![0; usize::from(length)];
     stream.read_exact(&mut answer).await?;

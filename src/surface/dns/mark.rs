@@ -12,6 +12,8 @@ use super::record::RecordKey;
 
 /// How every mark of lotse begins, up to the owner's name.
 const PREFIX: &str = "heritage=lotse,lotse/owner=";
+/// How the name of every mark begins.
+const NAME_PREFIX: &str = "_lotse-";
 /// Stands for `*` in names of marks, as octoDNS and external-dns do it: a `*` in the middle is no wildcard and confuses.
 const WILDCARD: &str = "_wildcard";
 /// How other programs begin theirs.
@@ -31,7 +33,7 @@ pub enum Owner {
 /// The name and type of the record set that is the mark of `key`.
 #[must_use]
 pub fn mark_key(key: &RecordKey) -> RecordKey {
-    let prefix = format!("_lotse-{}", key.record_type.to_string().to_lowercase());
+    let prefix = format!("{NAME_PREFIX}{}", key.record_type.to_string().to_lowercase());
     RecordKey::new(
         format!("{prefix}.{}", without_wildcard(&key.name)),
         RecordType::Txt,
@@ -48,6 +50,24 @@ pub fn mark_of(set: &RecordSet, owner: &EnvironmentName) -> RecordSet {
         ttl: set.ttl,
         records: vec![format!("{PREFIX}{owner}")],
     }
+}
+
+/// What the record set `name` is the mark of, if its name is that of one.
+pub(super) fn marked_key(name: &str) -> Option<RecordKey> {
+    let (kind, rest) = name.strip_prefix(NAME_PREFIX)?.split_once('.')?;
+    let record_type = RecordType::ALL
+        .into_iter()
+        .find(|known| known.to_string().eq_ignore_ascii_case(kind))?;
+    let name = match rest.strip_prefix(WILDCARD) {
+        Some(domain) if domain.starts_with('.') => format!("*{domain}"),
+        _ => rest.to_owned(),
+    };
+    Some(RecordKey::new(name, record_type))
+}
+
+/// The environment that a mark names.
+pub(super) fn owner_of(text: &str) -> Option<&str> {
+    text.strip_prefix(PREFIX)
 }
 
 /// Whether a text is a mark of lotse.
@@ -80,7 +100,7 @@ pub(super) fn owner_from<'texts>(
     let ours = mark
         .iter()
         .flat_map(|mark| &mark.records)
-        .find_map(|text| text.strip_prefix(PREFIX));
+        .find_map(|text| owner_of(text));
     if let Some(environment) = ours {
         return Owner::Lotse(environment.to_owned());
     }
@@ -108,6 +128,12 @@ mod tests {
             mark_key(&key),
             RecordKey::new("_lotse-aaaa._wildcard.prod.lab.test.", RecordType::Txt)
         );
+        for record_type in RecordType::ALL {
+            for name in ["*.prod.lab.test.", "web.lab.test.", "lab.test."] {
+                let key = RecordKey::new(name, record_type);
+                assert_eq!(marked_key(&mark_key(&key).name), Some(key));
+            }
+        }
     }
 
     #[test]

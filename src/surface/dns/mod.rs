@@ -9,6 +9,7 @@ mod designate;
 mod error;
 mod exchange;
 mod key;
+mod listing;
 mod mark;
 mod plan;
 mod record;
@@ -16,14 +17,16 @@ mod rfc2136;
 mod zone;
 
 use crate::desired::dns::RecordSet;
+use crate::names::EnvironmentName;
 use crate::plan::{Action, Plan};
 
 pub use self::designate::Designate;
 pub use self::error::DnsError;
 pub use self::key::{KeyError, TsigAlgorithm, TsigKey};
+pub use self::listing::{Beneath, Uncovered};
 pub use self::mark::{Owner, mark_key, mark_of};
 pub use self::plan::{Conflict, Conflicts, DnsOperation, Observed, SetChange, plan};
-pub use self::record::{RecordError, RecordKey};
+pub use self::record::{RecordError, RecordKey, zone_lines};
 pub use self::rfc2136::Rfc2136;
 pub use self::zone::Zone;
 
@@ -55,6 +58,21 @@ pub struct Seen {
     pub server: String,
     /// How many record sets it was asked for.
     pub record_sets: usize,
+    /// For how many seconds resolvers remember that a name is not there (RFC 2308, section 5).
+    pub negative_ttl: u32,
+}
+
+/// What is looked for beside the declared record sets.
+#[derive(Clone, Debug)]
+pub struct Search<'a> {
+    /// The wildcard (`*.prod.lab.test.`).
+    pub wildcard: &'a str,
+    /// Names that have records of their own by declaration, fully qualified.
+    pub declared: Vec<&'a str>,
+    /// Names that the wildcard should cover, fully qualified.
+    pub served: Vec<&'a str>,
+    /// Whose marks are looked for.
+    pub owner: &'a EnvironmentName,
 }
 
 /// A zone that can be read and written.
@@ -92,6 +110,9 @@ pub trait DnsZone: Sync {
             Ok(())
         }
     }
+
+    /// Looks for names that the wildcard does not cover, and for record sets that carry our mark. Sends queries only.
+    fn beneath(&self, search: &Search<'_>) -> impl Future<Output = Result<Beneath, DnsError>> + Send;
 
     /// Asks every authoritative server of the zone for `desired`, by UDP and by TCP, and for a random name under each
     /// wildcard. Asks once; [`DnsError::is_transient`] says whether asking again may help.

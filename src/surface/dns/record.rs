@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use hickory_proto::rr::rdata::TXT;
+use hickory_proto::rr::rdata::{CAA, TXT};
 use hickory_proto::rr::{self, Name, RData, Record};
 
 use crate::desired::dns::{RecordSet, RecordType};
@@ -47,6 +47,7 @@ impl fmt::Display for RecordType {
         formatter.pad(match self {
             Self::A => "A",
             Self::Aaaa => "AAAA",
+            Self::Caa => "CAA",
             Self::Txt => "TXT",
         })
     }
@@ -97,6 +98,7 @@ pub(super) const fn wire_type(record_type: RecordType) -> rr::RecordType {
     match record_type {
         RecordType::A => rr::RecordType::A,
         RecordType::Aaaa => rr::RecordType::AAAA,
+        RecordType::Caa => rr::RecordType::CAA,
         RecordType::Txt => rr::RecordType::TXT,
     }
 }
@@ -110,15 +112,24 @@ pub(super) fn wire_values(set: &RecordSet) -> Result<Vec<RData>, RecordError> {
 }
 
 fn wire_value(record_type: RecordType, value: &str) -> Result<RData, RecordError> {
-    let address = match record_type {
-        RecordType::Txt => return Ok(RData::TXT(wire_text(value))),
-        RecordType::A => value.parse().map(std::net::IpAddr::V4).ok(),
-        RecordType::Aaaa => value.parse().map(std::net::IpAddr::V6).ok(),
+    let data = match record_type {
+        RecordType::Txt => Some(RData::TXT(wire_text(value))),
+        RecordType::A => value.parse().map(std::net::IpAddr::V4).ok().map(RData::from),
+        RecordType::Aaaa => value.parse().map(std::net::IpAddr::V6).ok().map(RData::from),
+        RecordType::Caa => wire_authority(value).map(RData::CAA),
     };
-    address.map(RData::from).ok_or_else(|| RecordError::Value {
+    data.ok_or_else(|| RecordError::Value {
         value: value.to_owned(),
         record_type,
     })
+}
+
+/// `0 issue "letsencrypt.org"`.
+fn wire_authority(value: &str) -> Option<CAA> {
+    let authority = value.strip_prefix("0 issue \"")?.strip_suffix('"')?;
+    let mut data = CAA::new_issue(false, None, Vec::new());
+    data.value = authority.as_bytes().to_vec();
+    Some(data)
 }
 
 fn wire_text(value: &str) -> TXT {
@@ -146,20 +157,38 @@ pub(super) fn set_from(key: &RecordKey, name: &Name, answers: &[Record]) -> Opti
     })
 }
 
-fn text_of(data: &RData) -> Option<String> {
+/// A value in presentation form; `None` for a type that lotse does not write.
+pub(super) fn text_of(data: &RData) -> Option<String> {
     match data {
         RData::A(address) => Some(address.to_string()),
         RData::AAAA(address) => Some(address.to_string()),
+        RData::CAA(authority) => Some(authority_text(authority)),
         RData::TXT(text) => Some(String::from_utf8_lossy(&text.txt_data.concat()).into_owned()),
         _ => None,
     }
+}
+
+/// A record set as lines of a zone file (RFC 1035, section 5).
+pub fn zone_lines(set: &RecordSet) -> impl Iterator<Item = String> {
+    set.records.iter().map(|value| {
+        let value = match set.record_type {
+            RecordType::Txt => format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"")),
+            RecordType::A | RecordType::Aaaa | RecordType::Caa => value.clone(),
+        };
+        format!("{} {} IN {} {value}", set.name, set.ttl, set.record_type)
+    })
+}
+
+fn authority_text(authority: &CAA) -> String {
+    let value = String::from_utf8_lossy(&authority.value);
+    format!("{} {} \"{value}\"", authority.flags(), authority.tag)
 }
 
 /// A record set with its values in one order and one spelling, so that equal sets compare equal.
 pub(super) fn canonical(set: &RecordSet) -> RecordSet {
     let mut set = set.clone();
     set.name.make_ascii_lowercase();
-    if set.record_type != RecordType::Txt {
+    if matches!(set.record_type, RecordType::A | RecordType::Aaaa) {
         set.records
             .iter_mut()
             .for_each(|value| *value = canonical_address(value));
@@ -193,6 +222,10 @@ mod tests {
         for set in [
             set(RecordType::A, &["127.0.0.1", "127.0.0.2"]),
             set(RecordType::Aaaa, &["::1"]),
+            set(
+                RecordType::Caa,
+                &["0 issue \"lab.test\"", "0 issue \"letsencrypt.org\""],
+            ),
             set(RecordType::Txt, &["", "semi;colon \"quoted\"", &long]),
         ] {
             let name = wire_name(&set.name).unwrap();

@@ -5,7 +5,7 @@ use super::error::DnsError;
 use super::plan::{DnsOperation, Observed};
 use super::record::RecordKey;
 use super::rfc2136::Rfc2136;
-use super::{DnsZone, Seen};
+use super::{Beneath, DnsZone, Search, Seen};
 use crate::desired::dns::RecordSet;
 
 /// A zone and the provider that changes it.
@@ -41,6 +41,13 @@ impl DnsZone for Zone {
         match self {
             Self::Rfc2136(zone) => zone.apply_one(operation).await,
             Self::Designate(zone) => zone.apply_one(operation).await,
+        }
+    }
+
+    async fn beneath(&self, search: &Search<'_>) -> Result<Beneath, DnsError> {
+        match self {
+            Self::Rfc2136(zone) => zone.beneath(search).await,
+            Self::Designate(zone) => zone.beneath(search).await,
         }
     }
 

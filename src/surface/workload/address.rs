@@ -6,12 +6,12 @@ use serde_json::Value;
 use crate::desired::AddressOf;
 use crate::kubernetes::{Cluster, KubernetesError, Look, ObjectReference, Wait, Watched};
 
-/// Waits until `holder` has an address and gives it: an IP address, or a host name where there is only that.
-pub async fn wait_for_address(
+/// Waits until `holder` has addresses and gives them: IP addresses, or host names where there are only those.
+pub async fn wait_for_addresses(
     cluster: &Cluster,
     holder: &AddressOf,
     wait: &Wait<'_>,
-) -> Result<String, KubernetesError> {
+) -> Result<Vec<String>, KubernetesError> {
     let (reference, look_at) = holder_of(holder);
     let reference = &reference;
     let look = || async move {
@@ -23,18 +23,19 @@ pub async fn wait_for_address(
     cluster.wait(wait, &[Watched::from(reference)], look).await
 }
 
-/// The address that `holder` has now; `None` where it has none, or is not there.
-pub async fn address(cluster: &Cluster, holder: &AddressOf) -> Result<Option<String>, KubernetesError> {
+/// The addresses that `holder` has now; none where it has none yet, or is not there.
+pub async fn addresses(cluster: &Cluster, holder: &AddressOf) -> Result<Vec<String>, KubernetesError> {
     let (reference, look_at) = holder_of(holder);
     let object = cluster.read(&reference).await?;
-    Ok(object.and_then(|object| match look_at(&reference, &object) {
-        Look::Done(address) => Some(address),
-        Look::Waiting(_) | Look::Hopeless(_) => None,
-    }))
+    let looked = object.map(|object| look_at(&reference, &object));
+    Ok(match looked {
+        Some(Look::Done(addresses)) => addresses,
+        Some(Look::Waiting(_) | Look::Hopeless(_)) | None => Vec::new(),
+    })
 }
 
-/// What an object says of its address.
-type LookAt = fn(&ObjectReference, &DynamicObject) -> Look<String>;
+/// What an object says of its addresses.
+type LookAt = fn(&ObjectReference, &DynamicObject) -> Look<Vec<String>>;
 
 fn holder_of(holder: &AddressOf) -> (ObjectReference, LookAt) {
     match holder {
@@ -49,13 +50,15 @@ fn holder_of(holder: &AddressOf) -> (ObjectReference, LookAt) {
     }
 }
 
-/// Takes an IP address where there is one, from `status.addresses` (Gateway API, `GatewayStatus`).
-fn look_at_gateway(gateway: &ObjectReference, object: &DynamicObject) -> Look<String> {
-    let addresses: Vec<&Value> = list(object, "/status/addresses").collect();
-    let is_ip = |address: &&&Value| address["type"] == "IPAddress";
-    let chosen = addresses.iter().find(is_ip).or_else(|| addresses.first());
-    if let Some(address) = chosen.and_then(|address| address["value"].as_str()) {
-        return Look::Done(address.to_owned());
+/// Takes IP addresses where there are any, from `status.addresses` (Gateway API, `GatewayStatus`).
+fn look_at_gateway(gateway: &ObjectReference, object: &DynamicObject) -> Look<Vec<String>> {
+    let given = list(object, "/status/addresses").filter_map(|address| {
+        let value = address["value"].as_str()?;
+        Some((address["type"] == "IPAddress", value))
+    });
+    let found = preferred(given);
+    if !found.is_empty() {
+        return Look::Done(found);
     }
     let refused = list(object, "/status/conditions").find(|condition| condition["status"] == "False");
     let why = refused
@@ -74,7 +77,14 @@ fn list<'object>(object: &'object DynamicObject, pointer: &str) -> impl Iterator
         .flatten()
 }
 
-fn look_at_service(service: &ObjectReference, object: &DynamicObject) -> Look<String> {
+/// The IP addresses, or what there is where there are none.
+fn preferred<'value>(given: impl Iterator<Item = (bool, &'value str)>) -> Vec<String> {
+    let (addresses, names): (Vec<_>, Vec<_>) = given.partition(|(is_address, _)| *is_address);
+    let chosen = if addresses.is_empty() { names } else { addresses };
+    chosen.into_iter().map(|(_, value)| value.to_owned()).collect()
+}
+
+fn look_at_service(service: &ObjectReference, object: &DynamicObject) -> Look<Vec<String>> {
     let text = |pointer: &str| {
         object
             .data
@@ -85,12 +95,16 @@ fn look_at_service(service: &ObjectReference, object: &DynamicObject) -> Look<St
     if text("/spec/type").as_deref() != Some("LoadBalancer") {
         return Look::Hopeless(format!("{service} is not of type LoadBalancer"));
     }
-    text("/status/loadBalancer/ingress/0/ip")
-        .or_else(|| text("/status/loadBalancer/ingress/0/hostname"))
-        .map_or_else(
-            || Look::waiting(service, "has no address from the load balancer yet"),
-            Look::Done,
-        )
+    let found = preferred(
+        list(object, "/status/loadBalancer/ingress").filter_map(|ingress| {
+            let address = ingress["ip"].as_str().map(|address| (true, address));
+            address.or_else(|| Some((false, ingress["hostname"].as_str()?)))
+        }),
+    );
+    if found.is_empty() {
+        return Look::waiting(service, "has no address from the load balancer yet");
+    }
+    Look::Done(found)
 }
 
 #[cfg(test)]
@@ -100,7 +114,11 @@ mod tests {
 
     use super::*;
 
-    fn look(value: Value) -> Look<String> {
+    fn done(addresses: &[&str]) -> Look<Vec<String>> {
+        Look::Done(addresses.iter().map(ToString::to_string).collect())
+    }
+
+    fn look(value: Value) -> Look<Vec<String>> {
         let service = ObjectReference::new("v1", "Service", "gateway").in_namespace("gateway");
         let mut object: DynamicObject = serde_json::from_value(
             json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "gateway"}}),
@@ -114,10 +132,10 @@ mod tests {
     fn test_address_is_taken_from_the_status() {
         let service = |status: Value| json!({"spec": {"type": "LoadBalancer"}, "status": status});
         assert!(matches!(look(service(json!({}))), Look::Waiting(_)));
-        let status = json!({"loadBalancer": {"ingress": [{"ip": "127.0.0.20"}]}});
-        assert_eq!(look(service(status)), Look::Done("127.0.0.20".into()));
+        let status = json!({"loadBalancer": {"ingress": [{"ip": "127.0.0.20"}, {"ip": "::1"}, {"hostname": "lb.test"}]}});
+        assert_eq!(look(service(status)), done(&["127.0.0.20", "::1"]));
         let status = json!({"loadBalancer": {"ingress": [{"hostname": "lb.test"}]}});
-        assert_eq!(look(service(status)), Look::Done("lb.test".into()));
+        assert_eq!(look(service(status)), done(&["lb.test"]));
         assert!(matches!(
             look(json!({"spec": {"type": "ClusterIP"}})),
             Look::Hopeless(_)
@@ -135,8 +153,8 @@ mod tests {
         let name = json!({"type": "Hostname", "value": "lb.test"});
         let address = json!({"type": "IPAddress", "value": "127.0.0.20"});
         let both = json!({"addresses": [name.clone(), address]});
-        assert_eq!(look(both), Look::Done("127.0.0.20".into()));
-        assert_eq!(look(json!({"addresses": [name]})), Look::Done("lb.test".into()));
+        assert_eq!(look(both), done(&["127.0.0.20"]));
+        assert_eq!(look(json!({"addresses": [name]})), done(&["lb.test"]));
         let refused = json!({"conditions": [
             {"type": "Accepted", "status": "True", "message": "fine"},
             {"type": "Programmed", "status": "False", "message": "no load balancer"},

@@ -18,7 +18,7 @@ mod release;
 mod revision;
 mod source;
 
-pub use address::{address, wait_for_address};
+pub use address::{addresses, wait_for_addresses};
 pub use authentication::refused_since;
 pub use break_glass::{
     BreakGlassError, Certificate, Chance, Lasting, NotWanted, Opened, Reason, Wanted, Who, break_glass,

@@ -49,6 +49,7 @@ controls {{ }};
 zone "{zone}" {{
     type primary;
     file "{directory}/bind.zone";
+    allow-transfer {{ key {name}; }};
     update-policy {{ grant {name} zonesub ANY; }};
 }};
 "#,

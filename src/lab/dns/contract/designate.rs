@@ -214,6 +214,8 @@ async fn test_designate_keeps_the_contract() {
         foreign_marks_are_respected,
         names_under_a_wildcard_do_not_exist,
         large_sets_arrive_whole,
+        records_of_every_type_are_kept,
+        names_that_a_wildcard_does_not_cover_are_found,
     }
     an_alias_is_a_conflict(&cloud, &zone).await;
     cloud.clear().await;

@@ -5,11 +5,15 @@ mod agreement;
 mod backend;
 mod bind;
 mod designate;
+mod names;
 mod powerdns;
+mod tap;
 
 use hickory_proto::op::ResponseCode;
 
 use self::backend::{Backend, Kind};
+use self::names::*;
+use self::tap::{QUERY, Tap};
 use crate::desired::dns::{RecordSet, RecordType};
 use crate::names::{DomainName, EnvironmentName};
 use crate::plan::{Action, Plan};
@@ -71,6 +75,10 @@ contract! {
     test_aliases_are_conflicts,
     test_large_sets_arrive_whole,
     test_restart_keeps_zone_and_serial,
+    test_records_of_every_type_are_kept,
+    test_names_that_a_wildcard_does_not_cover_are_found,
+    test_a_whole_zone_is_listed_where_it_may_be,
+    test_to_look_is_to_send_queries_only,
 }
 
 fn owner() -> EnvironmentName {

@@ -52,6 +52,7 @@ fn records(spec: &DnsSpec) -> String {
             "INSERT INTO tsigkeys (name, algorithm, secret) VALUES ('{name}', '{algorithm}', '{secret}');\n"
         ),
         meta("TSIG-ALLOW-DNSUPDATE", name),
+        meta("TSIG-ALLOW-AXFR", name),
         meta("SOA-EDIT-DNSUPDATE", "INCREASE"),
     ]
     .concat()

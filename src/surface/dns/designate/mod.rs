@@ -14,12 +14,13 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use self::recordset::Found;
-use super::authority::Authority;
+use super::authority::{Authority, Servers};
 use super::error::DnsError;
+use super::listing::{Held, ours, uncovered};
 use super::mark::{foreign_mark_keys, owner_from};
 use super::plan::{DnsOperation, Observed, SetChange};
 use super::record::{RecordKey, canonical};
-use super::{DnsZone, Seen};
+use super::{Beneath, DnsZone, Search, Seen};
 use crate::desired::dns::{RecordSet, RecordType};
 use crate::names::DomainName;
 use crate::surface::openstack::{Cloud, DESIGNATE, OpenStackError, Session};
@@ -230,14 +231,35 @@ impl Designate {
         Ok(())
     }
 
-    async fn servers(&self) -> Result<Vec<String>, DnsError> {
+    /// Everything that the zone holds, page by page.
+    async fn list(&self) -> Result<Vec<Held>, DnsError> {
+        let mut held = Vec::new();
+        let mut marker: Option<String> = None;
+        loop {
+            let mut query = vec![("limit", PAGE), ("sort_key", "id")];
+            query.extend(marker.as_deref().map(|marker| ("marker", marker)));
+            let answer = self.get("/recordsets", &query).await?;
+            let rows = answer["recordsets"].as_array().into_iter().flatten();
+            held.extend(rows.clone().filter_map(recordset::held));
+            let last = rows.last().and_then(|row| row["id"].as_str());
+            let last = last.map(str::to_owned);
+            if answer["links"]["next"].is_null() || last.is_none() || last == marker {
+                return Ok(held);
+            }
+            marker = last;
+        }
+    }
+
+    async fn servers(&self) -> Result<Servers, DnsError> {
         if !self.name_servers.is_empty() {
-            return Ok(self.name_servers.clone());
+            return Ok(Servers::Declared(self.name_servers.clone()));
         }
         let answer = self.get("/nameservers", &[]).await?;
         let servers = answer["nameservers"].as_array().into_iter().flatten();
         let names = servers.filter_map(|server| server["hostname"].as_str());
-        Ok(names.map(|name| name.trim_end_matches('.').to_owned()).collect())
+        Ok(Servers::OfZone(
+            names.map(|name| name.trim_end_matches('.').to_owned()).collect(),
+        ))
     }
 }
 
@@ -293,6 +315,15 @@ impl DnsZone for Designate {
             }
         }
         self.try_one(operation).await
+    }
+
+    async fn beneath(&self, search: &Search<'_>) -> Result<Beneath, DnsError> {
+        let held = self.list().await?;
+        Ok(Beneath {
+            uncovered: uncovered(search.wildcard, &held, &search.declared),
+            ours: ours(&held, search.owner),
+            is_whole: true,
+        })
     }
 
     async fn verify(&self, desired: &[RecordSet]) -> Result<Vec<Seen>, DnsError> {

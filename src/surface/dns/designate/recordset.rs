@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::desired::dns::{RecordSet, RecordType};
 
-use super::super::mark::{is_mark, mark_key};
+use super::super::listing::Held;
+use super::super::mark::{is_mark, mark_key, owner_of};
 use super::super::record::RecordKey;
 
 /// A record set as Designate has it.
@@ -46,7 +47,8 @@ impl Found {
         let records = self.records.iter();
         let mut records: Vec<String> = match key.record_type {
             RecordType::Txt => records.map(|text| unquoted(text)).collect(),
-            _ => records.cloned().collect(),
+            RecordType::Caa => records.map(|value| with_quotes(value)).collect(),
+            RecordType::A | RecordType::Aaaa => records.cloned().collect(),
         };
         records.sort_unstable();
         RecordSet {
@@ -75,18 +77,44 @@ impl Found {
     }
 }
 
+/// A record set of any type, as the zone has it.
+pub(super) fn held(row: &Value) -> Option<Held> {
+    let found = Found::read(row)?;
+    let owner = found.description.as_deref().and_then(owner_of);
+    let values = found.records.iter().map(|value| match found.kind.as_str() {
+        "TXT" => unquoted(value),
+        _ => value.clone(),
+    });
+    Some(Held {
+        name: row["name"].as_str()?.to_lowercase(),
+        kind: found.kind.clone(),
+        owner: owner.map(str::to_owned),
+        values: values.collect(),
+    })
+}
+
 /// What is sent of a record set with that mark.
 pub(super) fn body(set: &RecordSet, mark: Option<&RecordSet>) -> Value {
     let records = set.records.iter();
     let records: Vec<String> = match set.record_type {
         RecordType::Txt => records.map(|text| quoted(text)).collect(),
-        _ => records.cloned().collect(),
+        // Its schema of CAA takes no quotes (designate/objects/rrdata_caa.py).
+        RecordType::Caa => records.map(|value| value.replace('"', "")).collect(),
+        RecordType::A | RecordType::Aaaa => records.cloned().collect(),
     };
     json!({
         "records": records,
         "ttl": set.ttl,
         "description": mark.and_then(|mark| mark.records.first()),
     })
+}
+
+/// The value of a CAA record with the quotes of zone files.
+fn with_quotes(value: &str) -> String {
+    match value.splitn(3, ' ').collect::<Vec<_>>()[..] {
+        [flags, tag, name] => format!("{flags} {tag} \"{}\"", name.trim_matches('"')),
+        _ => value.to_owned(),
+    }
 }
 
 fn quoted(text: &str) -> String {

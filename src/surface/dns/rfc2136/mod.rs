@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod tests;
+mod transfer;
 mod update;
 
 use std::net::IpAddr;
@@ -10,14 +11,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{self, Name, RData, Record, TSigner};
 
-use super::authority::Authority;
+use super::authority::{Authority, Servers};
 use super::error::DnsError;
 use super::exchange::{Server, Transport};
 use super::key::TsigKey;
+use super::listing::{ours, uncovered};
 use super::mark::{foreign_mark_keys, mark_key, owner_from};
 use super::plan::{DnsOperation, Observed};
-use super::record::{RecordKey, set_from, wire_name, wire_type};
-use super::{DnsZone, Seen};
+use super::record::{RecordKey, set_from, text_of, wire_name, wire_type};
+use super::{Beneath, DnsZone, Search, Seen, Uncovered};
 use crate::desired::dns::RecordSet;
 use crate::names::DomainName;
 use crate::report;
@@ -198,10 +200,51 @@ impl Rfc2136 {
         answers.await
     }
 
+    /// What is at `host` in place of what is at `wildcard`; `None` where both are the same for everybody who asks.
+    async fn differing(&self, host: &str, wildcard: &str) -> Result<Option<Uncovered>, DnsError> {
+        let mut holds = Vec::new();
+        let mut differs = false;
+        for record_type in [rr::RecordType::A, rr::RecordType::AAAA] {
+            let (values, exists) = self.answered(host, record_type).await?;
+            let (wanted, covers) = self.answered(wildcard, record_type).await?;
+            differs |= values != wanted || exists && !covers;
+            if !values.is_empty() {
+                holds.push(format!("{record_type} {}", values.join(", ")));
+            }
+        }
+        Ok(differs.then(|| Uncovered {
+            name: host.to_owned(),
+            holds,
+        }))
+    }
+
+    /// The values that a name has for everybody who asks, and whether it is there at all.
+    async fn answered(
+        &self,
+        name: &str,
+        record_type: rr::RecordType,
+    ) -> Result<(Vec<String>, bool), DnsError> {
+        let wire = wire_name(name).map_err(|source| DnsError::Record {
+            record: name.to_owned(),
+            source,
+        })?;
+        let answers = self
+            .authority
+            .ask(&self.server, &wire, record_type, Transport::Udp);
+        let answers = answers.await?;
+        let mut values: Vec<String> = answers
+            .records
+            .iter()
+            .filter_map(|record| text_of(&record.data))
+            .collect();
+        values.sort_unstable();
+        Ok((values, answers.exists))
+    }
+
     /// The declared name servers, or those of the zone's NS records.
-    async fn servers(&self) -> Result<Vec<String>, DnsError> {
+    async fn servers(&self) -> Result<Servers, DnsError> {
         if !self.name_servers.is_empty() {
-            return Ok(self.name_servers.clone());
+            return Ok(Servers::Declared(self.name_servers.clone()));
         }
         let mut servers = Vec::new();
         for record in self.query(&self.authority.origin, rr::RecordType::NS).await? {
@@ -214,7 +257,7 @@ impl Rfc2136 {
         if servers.is_empty() {
             return Err(self.authority.not_authoritative(&self.server));
         }
-        Ok(servers)
+        Ok(Servers::OfZone(servers))
     }
 
     /// Where to ask a name server of the zone. One inside the zone has its addresses there, so that a zone is verified
@@ -285,6 +328,27 @@ impl DnsZone for Rfc2136 {
             }),
             code => Err(self.failure(&action, code)),
         }
+    }
+
+    /// Of a zone that the server does not give away as a whole only the names that the wildcard should cover are looked at.
+    async fn beneath(&self, search: &Search<'_>) -> Result<Beneath, DnsError> {
+        let whole = self.transfer().await.unwrap_or_else(|error| {
+            tracing::info!(%error, "the zone can't be listed");
+            None
+        });
+        if let Some(held) = whole {
+            return Ok(Beneath {
+                uncovered: uncovered(search.wildcard, &held, &search.declared),
+                ours: ours(&held, search.owner),
+                is_whole: true,
+            });
+        }
+        let mut beneath = Beneath::default();
+        for host in &search.served {
+            let found = self.differing(host, search.wildcard).await?;
+            beneath.uncovered.extend(found);
+        }
+        Ok(beneath)
     }
 
     async fn verify(&self, desired: &[RecordSet]) -> Result<Vec<Seen>, DnsError> {
