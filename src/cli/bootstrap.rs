@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 
 use super::environment::{Choices, check_realm, check_settings, with_bootstrap};
 use super::error;
-use super::lab::NameServerArgs;
+use super::lab::LabParts;
 use super::turn::Turn;
 use super::ui::{self, Style};
 use super::workspace::Workspace;
@@ -46,7 +46,7 @@ pub(super) struct BootstrapArguments {
     #[arg(long, value_name = "CHECK")]
     skip: Vec<CheckId>,
     #[command(flatten)]
-    name_server: NameServerArgs,
+    parts: LabParts,
     /// Take over fields that another program looks after; what people changed by hand is put back without
     #[arg(long)]
     force_conflicts: bool,
@@ -67,7 +67,7 @@ pub(super) async fn run(arguments: &BootstrapArguments, settings: &Settings) -> 
     let _turn = Turn::take(&arguments.environment, settings, reporter.as_ref()).await?;
     check_settings(&loaded, settings)?;
     check_realm(&loaded)?;
-    let lab = bring_lab_up(&loaded, arguments.name_server, settings, reporter.as_ref()).await?;
+    let lab = bring_lab_up(&loaded, &arguments.parts, settings, reporter.as_ref()).await?;
     if lab.is_none() {
         tokio::select! {
             answer = confirm(&loaded, arguments) => answer?,
@@ -93,16 +93,14 @@ pub(super) async fn run(arguments: &BootstrapArguments, settings: &Settings) -> 
 
 async fn bring_lab_up(
     loaded: &Loaded,
-    name_server: NameServerArgs,
+    parts: &LabParts,
     settings: &Settings,
     reporter: &dyn Reporter,
 ) -> Result<Option<RunningLab>, CommandError> {
     let Some(name) = &loaded.declarations.environment.lab else {
         return Ok(None);
     };
-    super::lab::up(name, name_server, settings, reporter)
-        .await
-        .map(Some)
+    super::lab::up(name, parts, settings, reporter).await.map(Some)
 }
 
 /// Waits until somebody stops the embedded lab; for ever where there is none.

@@ -128,7 +128,7 @@ pub(super) async fn with_bootstrap<T>(
         who: settings.who.clone(),
         checks: choices.checks,
         authorities: authorities(&environment.identity),
-        clouds: clouds(settings),
+        clouds: clouds(settings, lab),
         pruning: choices.prune.map(|limit| Pruning {
             limit,
             backup: backup_file(settings, &declarations.environment.name),
@@ -144,9 +144,15 @@ pub(super) async fn with_bootstrap<T>(
     work(&bootstrap).await
 }
 
-/// `clouds.yaml` from where OpenStack's own tools look for it (openstacksdk, "Configuring OpenStack SDK Applications"). Preflight
+/// `clouds.yaml`: that of the lab where it has one, or from where OpenStack's own tools look for it (openstacksdk, "Configuring OpenStack SDK Applications"). Preflight
 /// says when it is needed and not there.
-fn clouds(settings: &Settings) -> Option<Secret> {
+fn clouds(settings: &Settings, lab: Option<&RunningLab>) -> Option<Secret> {
+    let of_lab = lab
+        .and_then(|lab| lab.addresses().ok()?.clouds_file)
+        .and_then(|path| fs_err::read_to_string(path).ok());
+    if of_lab.is_some() {
+        return of_lab.map(Secret::new);
+    }
     let variable = |name: &str| {
         let value = settings.variables.get(name)?;
         (!value.is_empty()).then(|| Utf8PathBuf::from(value))

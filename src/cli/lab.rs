@@ -1,6 +1,6 @@
 //! `lotse lab`: the embedded environment from the terminal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use camino::Utf8PathBuf;
@@ -11,6 +11,7 @@ use super::bootstrap::LabLogins;
 use super::format::Format;
 use super::{CommandError, Exit, Kind, Settings, ui};
 use crate::bootstrap::PersonLogin;
+use crate::lab::Extra;
 use crate::lab::component::Sources;
 use crate::lab::dns::NameServer;
 use crate::lab::launch::{self, LaunchError};
@@ -78,12 +79,12 @@ struct UpArgs {
     #[command(flatten)]
     lab: NameArgs,
     #[command(flatten)]
-    name_server: NameServerArgs,
+    parts: LabParts,
 }
 
 /// What a lab is made with. One that is there keeps what it was made with.
-#[derive(Clone, Copy, Debug, Args)]
-pub(super) struct NameServerArgs {
+#[derive(Clone, Debug, Args)]
+pub(super) struct LabParts {
     /// Name server of a lab that is made now [default: knot where it is installed, built-in elsewhere]
     #[arg(
         long,
@@ -93,6 +94,15 @@ pub(super) struct NameServerArgs {
         hide_env_values = true
     )]
     name_server: Option<NameServerProgram>,
+    /// Run this as well, where the lab is not running yet; may be given more than once
+    #[arg(long, value_name = "PART", value_enum)]
+    with: Vec<ExtraPart>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ExtraPart {
+    /// OpenStack's DNS service Designate with Keystone, as the cloud `lab`
+    Designate,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -103,13 +113,20 @@ enum NameServerProgram {
     BuiltIn,
 }
 
-impl NameServerArgs {
+impl LabParts {
     /// What was asked for.
-    pub(super) fn asked(self) -> Option<NameServer> {
+    fn name_server(&self) -> Option<NameServer> {
         self.name_server.map(|program| match program {
             NameServerProgram::Knot => NameServer::Knot,
             NameServerProgram::BuiltIn => NameServer::BuiltIn,
         })
+    }
+
+    fn extras(&self) -> BTreeSet<Extra> {
+        let parts = self.with.iter().map(|part| match part {
+            ExtraPart::Designate => Extra::Designate,
+        });
+        parts.collect()
     }
 }
 
@@ -170,7 +187,7 @@ struct SuperviseArgs {
     #[arg(long)]
     kubebuilder_assets: Option<Utf8PathBuf>,
     #[command(flatten)]
-    name_server: NameServerArgs,
+    parts: LabParts,
 }
 
 impl LabArgs {
@@ -186,8 +203,7 @@ pub(super) async fn run(arguments: &LabArgs, settings: &Settings) -> Result<Exit
     let output: &mut (dyn Write + Send) = &mut io::stdout();
     let done = match &arguments.command {
         LabCommand::Up(arguments) => {
-            let (name, name_server) = (&arguments.lab.name, arguments.name_server);
-            return up(name, name_server, settings, reporter.as_ref())
+            return up(&arguments.lab.name, &arguments.parts, settings, reporter.as_ref())
                 .await
                 .map(|_| Exit::Done);
         }
@@ -208,7 +224,7 @@ pub(super) async fn run(arguments: &LabArgs, settings: &Settings) -> Result<Exit
 /// Brings the lab up, or finds it running.
 pub(super) async fn up(
     name: &LabName,
-    name_server: NameServerArgs,
+    parts: &LabParts,
     settings: &Settings,
     reporter: &dyn Reporter,
 ) -> Result<RunningLab, CommandError> {
@@ -217,7 +233,8 @@ pub(super) async fn up(
         state_root: settings.state.clone(),
         sources: settings.sources.clone(),
         program: settings.program.clone(),
-        name_server: name_server.asked(),
+        name_server: parts.name_server(),
+        extras: parts.extras(),
         interrupted: settings.interrupted.clone(),
     };
     lab::up(&options, reporter).await.map_err(|error| failed(&error))
@@ -242,7 +259,7 @@ async fn supervise(arguments: &SuperviseArgs, settings: &Settings) -> Result<(),
             kubebuilder_assets: arguments.kubebuilder_assets.clone(),
             cache: arguments.cache.clone(),
         },
-        surroundings: settings.surroundings(arguments.name_server.asked()),
+        surroundings: settings.surroundings(arguments.parts.name_server(), arguments.parts.extras()),
     };
     Box::pin(lab::supervise(&options, async |context| {
         let launched = Box::pin(launch::all(context)).await;

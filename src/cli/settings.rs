@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use super::{CommandError, Kind};
+use crate::lab::Extra;
 use crate::lab::Surroundings;
 use crate::lab::component::Sources;
 use crate::lab::dns::NameServer;
@@ -101,13 +102,14 @@ impl Settings {
 
     /// What the components of a lab get of the environment.
     #[must_use]
-    pub fn surroundings(&self, name_server: Option<NameServer>) -> Surroundings {
+    pub fn surroundings(&self, name_server: Option<NameServer>, extras: BTreeSet<Extra>) -> Surroundings {
         let value = |name| self.variables.get(name).cloned().unwrap_or_default();
         Surroundings {
             path: value("PATH"),
             home: value("HOME"),
             has_compiler: self.variables.get("CC").is_some_and(|name| !name.is_empty()),
             name_server,
+            extras,
         }
     }
 

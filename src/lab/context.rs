@@ -1,6 +1,7 @@
 //! What everything that runs for a lab gets.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use super::component::Components;
 use super::dns::NameServer;
+use super::extra::Extra;
 use super::pki::{CertificateAuthority, PkiError};
 use super::process::Supervisor;
 use super::state::{LabSecrets, Ports, RecordFile, StateDirectory, StateError};
@@ -29,6 +31,8 @@ pub struct Surroundings {
     pub has_compiler: bool,
     /// The name server the user asked for.
     pub name_server: Option<NameServer>,
+    /// What the user asked for beside what every lab has.
+    pub extras: BTreeSet<Extra>,
 }
 
 /// One lab, for whoever starts or runs a part of it. Cheap to clone.

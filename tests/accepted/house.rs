@@ -54,6 +54,7 @@ impl House {
         };
         let surroundings = Surroundings {
             name_server: None,
+            extras: std::collections::BTreeSet::new(),
             path: variable("PATH"),
             home: variable("HOME"),
             has_compiler: false,

@@ -18,6 +18,7 @@ mod browser;
 mod charts;
 mod cluster_secrets;
 mod declared;
+mod designate;
 mod drift;
 mod explanations;
 mod faults;
@@ -420,6 +421,9 @@ fn trials(lab: Option<&'static Lab>) -> Vec<Trial> {
     let alone = [
         Trial::test("a_bring_up_that_is_killed_goes_on", move || {
             run(lab, supervision::a_bring_up_that_is_killed_goes_on)
+        }),
+        Trial::test("a_zone_of_a_cloud_is_kept", move || {
+            run(lab, designate::a_zone_of_a_cloud_is_kept)
         }),
         Trial::test("a_bring_up_is_killed_at_every_change", move || {
             run(lab, kills::a_bring_up_is_killed_at_every_change)

@@ -71,6 +71,7 @@ impl House {
     pub(crate) fn options(&self, name: &str) -> UpOptions {
         UpOptions {
             name_server: None,
+            extras: std::collections::BTreeSet::new(),
             name: LabName::new(name).unwrap(),
             state_root: self.root().to_owned(),
             sources: Sources {

@@ -120,6 +120,7 @@ pub(crate) fn supervise(arguments: &[String]) -> ExitCode {
         },
         surroundings: Surroundings {
             name_server: None,
+            extras: std::collections::BTreeSet::new(),
             path: "/usr/bin:/bin".to_owned(),
             home: state_root.to_string(),
             has_compiler: false,

@@ -9,7 +9,6 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use rand::distr::{Alphanumeric, SampleString as _};
 
 use super::process::ProcessSpec;
 use super::process::http_ready;
@@ -81,17 +80,18 @@ pub struct Programs {
 }
 
 impl Passwords {
-    /// Others than ever before.
-    #[must_use]
-    pub fn generate() -> Self {
-        let one = || Secret::new(Alphanumeric.sample_string(&mut rand::rng(), 32));
-        Self {
-            administrator: one(),
-            service: one(),
-            user: one(),
-            credential: one(),
-            name_server: one(),
-        }
+    /// Each of them as `give` gives it for its name.
+    ///
+    /// # Errors
+    /// That of `give`.
+    pub fn of<E>(give: impl Fn(&str) -> Result<Secret, E>) -> Result<Self, E> {
+        Ok(Self {
+            administrator: give("administrator")?,
+            service: give("service")?,
+            user: give("user")?,
+            credential: give("credential")?,
+            name_server: give("name-server")?,
+        })
     }
 }
 

@@ -80,6 +80,17 @@ pub enum LaunchError {
         "the lab is to have Knot DNS as its name server, and there is no `knotd` on PATH, in /usr/sbin or in /usr/local/sbin"
     )]
     KnotMissing,
+    /// Designate is wanted, and what it needs is not there.
+    #[error(
+        "the lab is to have Designate, which needs Debian packages that are not installed: apt install {packages}"
+    )]
+    DesignateMissing {
+        /// Their names.
+        packages: String,
+    },
+    /// Designate can't be prepared.
+    #[error("preparing Designate")]
+    Designate(#[source] std::io::Error),
     /// The name server did not start.
     #[error("starting the name server")]
     NameServer(#[from] DnsServerError),

@@ -15,6 +15,7 @@
 mod cluster_api;
 mod cluster_stack_operator;
 mod definitions;
+mod designate;
 mod error;
 pub(in crate::lab) mod etcd;
 mod forge;
@@ -72,6 +73,12 @@ pub struct Endpoints {
     pub ca_file: Utf8PathBuf,
     /// The name server (`127.0.0.1:PORT`), UDP and TCP.
     pub dns: String,
+    /// `clouds.yaml` of the lab's OpenStack, in a lab with Designate.
+    #[serde(default)]
+    pub clouds_file: Option<Utf8PathBuf>,
+    /// The name server that Designate fills (`127.0.0.1:PORT`), UDP and TCP.
+    #[serde(default)]
+    pub designate_dns: Option<String>,
     /// Where the cluster-stack-operator looks for releases.
     pub release_directory: Utf8PathBuf,
 }
@@ -84,10 +91,11 @@ pub async fn all(context: &LabContext) -> Result<Endpoints, LaunchError> {
     check_surroundings(context)?;
     let keycloak_url = keycloak::url(context)?;
     tell_what_is_built(context);
-    let (keycloak, forge, dns, management_kubeconfig, ()) = tokio::try_join!(
+    let (keycloak, forge, dns, designate, management_kubeconfig, ()) = tokio::try_join!(
         keycloak::start(context),
         forge::start(context, &keycloak_url),
         name_server::start(context),
+        designate::start(context),
         management_cluster(context),
         components_of_workload_clusters(context),
     )?;
@@ -100,6 +108,8 @@ pub async fn all(context: &LabContext) -> Result<Endpoints, LaunchError> {
         keycloak,
         ca_file: context.authority.certificate_path(),
         dns,
+        clouds_file: designate.as_ref().map(|running| running.clouds_file.clone()),
+        designate_dns: designate.map(|running| running.name_server),
         release_directory: cluster_stack_operator::release_directory(context)?,
     })
 }
@@ -120,6 +130,7 @@ fn check_surroundings(context: &LabContext) -> Result<(), LaunchError> {
         .components
         .check_programs(&COMPONENTS, &surroundings.path, surroundings.has_compiler)?;
     name_server::check(context)?;
+    designate::check(context)?;
     Ok(context.state.check_space()?)
 }
 

@@ -21,11 +21,16 @@ pub(super) const KEY_SECRET: &str = "tsig";
 /// Where Debian and others install Knot DNS, which is often not on a user's `PATH`.
 const SERVER_DIRECTORIES: &str = "/usr/sbin:/usr/local/sbin";
 
+/// The zone of every lab.
+pub(super) fn zone() -> DomainName {
+    DomainName::new(ZONE).expect("lab.test is a domain name")
+}
+
 /// Starts it and gives its address.
 pub(super) async fn start(context: &LabContext) -> Result<String, LaunchError> {
     let address = SocketAddr::from(([127, 0, 0, 1], context.ports.get_tcp_and_udp("dns")?));
     let spec = DnsSpec {
-        zone: DomainName::new(ZONE).expect("lab.test is a domain name"),
+        zone: zone(),
         address,
         key: TsigKey {
             name: KEY_NAME.to_owned(),
@@ -143,6 +148,7 @@ mod tests {
             home: String::new(),
             has_compiler: false,
             name_server: asked,
+            extras: std::collections::BTreeSet::new(),
         };
         let state = StateDirectory::locate(root, &name).unwrap();
         LabContext::open(

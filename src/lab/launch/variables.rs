@@ -30,6 +30,14 @@ const ADDRESSES: [Address; 12] = [
     ("TSIG_NAME", |_| name_server::KEY_NAME.to_owned()),
 ];
 
+/// Where something is that not every lab has.
+type Extra = (&'static str, fn(&Endpoints) -> Option<String>);
+
+/// Variables that anybody may read, of labs that have what they name.
+const EXTRAS: [Extra; 1] = [("DESIGNATE_DNS_SERVER", |endpoints| {
+    endpoints.designate_dns.clone()
+})];
+
 /// Variables with secrets, and under which names the lab keeps those.
 const SECRETS: [(&str, &str); 5] = [
     ("GIT_TOKEN", forge::GIT_TOKEN),
@@ -48,7 +56,11 @@ pub fn variables(endpoints: &Endpoints, secrets: &LabSecrets) -> BTreeMap<String
     let kept = SECRETS
         .into_iter()
         .filter_map(|(name, secret)| Some((name, secrets.get(secret)?)));
-    open.chain(kept)
+    let extras = EXTRAS
+        .iter()
+        .filter_map(|(name, address)| Some((*name, Secret::new(address(endpoints)?))));
+    open.chain(extras)
+        .chain(kept)
         .map(|(name, value)| (format!("{PREFIX}{name}"), value))
         .collect()
 }
@@ -56,8 +68,11 @@ pub fn variables(endpoints: &Endpoints, secrets: &LabSecrets) -> BTreeMap<String
 /// The names of all variables that a lab gives once it is up.
 pub fn variable_names() -> impl Iterator<Item = String> {
     let open = ADDRESSES.iter().map(|(name, _)| *name);
+    let extras = EXTRAS.iter().map(|(name, _)| *name);
     let kept = SECRETS.iter().map(|(name, _)| *name);
-    open.chain(kept).map(|name| format!("{PREFIX}{name}"))
+    open.chain(extras)
+        .chain(kept)
+        .map(|name| format!("{PREFIX}{name}"))
 }
 
 /// Passwords of the people at the forge by login, and that of Keycloak's administrator.
@@ -98,6 +113,8 @@ mod tests {
             keycloak: "https://127.0.0.1:2".into(),
             ca_file: "/lab/ca.crt".into(),
             dns: "127.0.0.1:3".into(),
+            clouds_file: None,
+            designate_dns: None,
             release_directory: "/lab/releases".into(),
         };
         let variables = variables(&endpoints, &secrets);

@@ -1,6 +1,6 @@
 //! `lab.json`: who a lab is, which ports it has and which processes run for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{StateDirectory, StateError};
 use crate::lab::dns::NameServer;
+use crate::lab::extra::Extra;
 use crate::lab::files;
 use crate::lab::process::ProcessIdentity;
 use crate::names::LabName;
@@ -35,6 +36,9 @@ pub struct LabRecord {
     /// The name server it was made with, which keeps the zone in files of its own; `None` before its first start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name_server: Option<NameServer>,
+    /// What it runs beside what every lab has.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub extras: BTreeSet<Extra>,
     /// Ports by what they are for.
     pub ports: BTreeMap<String, u16>,
     /// Running processes by name.
@@ -50,6 +54,7 @@ impl LabRecord {
             lotse: env!("CARGO_PKG_VERSION").to_owned(),
             supervisor: None,
             name_server: None,
+            extras: BTreeSet::new(),
             ports: BTreeMap::new(),
             processes: BTreeMap::new(),
         }

@@ -184,5 +184,8 @@ fn supervisor_arguments(options: &UpOptions) -> Vec<OsString> {
     if let Some(name_server) = options.name_server {
         arguments.extend(["--name-server", name_server.as_str()].map(OsString::from));
     }
+    for extra in &options.extras {
+        arguments.extend(["--with", extra.as_str()].map(OsString::from));
+    }
     arguments
 }

@@ -4,6 +4,7 @@ mod arrival;
 mod follow;
 
 use camino::Utf8PathBuf;
+use std::collections::BTreeSet;
 use tokio_util::sync::CancellationToken;
 
 use self::arrival::Arrival;
@@ -12,6 +13,7 @@ use super::component::Sources;
 use super::control::Snapshot;
 use super::dns::NameServer;
 use super::error::LabError;
+use super::extra::Extra;
 use super::running::RunningLab;
 use super::state::{LabRecord, LabSecrets, StateDirectory};
 use crate::names::LabName;
@@ -30,6 +32,8 @@ pub struct UpOptions {
     pub program: Utf8PathBuf,
     /// The name server that is asked for; only a new lab takes it up.
     pub name_server: Option<NameServer>,
+    /// What is asked for beside what every lab has; a lab that runs already does not take it up.
+    pub extras: BTreeSet<Extra>,
     /// Cancelled when the user interrupts.
     pub interrupted: CancellationToken,
 }
@@ -57,7 +61,7 @@ pub async fn up(options: &UpOptions, reporter: &dyn Reporter) -> Result<RunningL
         arrival.end_orphans().await;
     }
     let snapshot = outcome?;
-    tell_other_name_server(options, &directory, &task);
+    tell_what_it_was_not_made_with(options, &directory, &task);
     task.finish(format!("{} components ready", snapshot.processes.len()));
     Ok(RunningLab {
         name: name.clone(),
@@ -67,12 +71,18 @@ pub async fn up(options: &UpOptions, reporter: &dyn Reporter) -> Result<RunningL
     })
 }
 
-/// A lab keeps the name server it was made with; who asked for another one is told.
-fn tell_other_name_server(options: &UpOptions, directory: &StateDirectory, task: &Task<'_>) {
+/// A lab keeps the name server it was made with, and takes nothing up while it runs; who asked for that is told.
+fn tell_what_it_was_not_made_with(options: &UpOptions, directory: &StateDirectory, task: &Task<'_>) {
     // What can't be read now was read when the lab was started.
     let Ok(Some(record)) = LabRecord::read(directory) else {
         return;
     };
+    for extra in options.extras.difference(&record.extras) {
+        let name = &options.name;
+        task.warn(format!(
+            "lab `{name}` runs without {extra}: `lotse lab down {name}`, and bring it up anew with it"
+        ));
+    }
     if let (Some(asked), Some(running)) = (options.name_server, record.name_server)
         && asked != running
     {

@@ -39,7 +39,10 @@ impl Cloud {
             zone: DomainName::new("lab.test").unwrap(),
             directory,
             ports: ports().await,
-            passwords: Passwords::generate(),
+            passwords: Passwords::of(|name| {
+                Ok::<_, std::convert::Infallible>(Secret::new(format!("{name}-secret")))
+            })
+            .unwrap(),
             packages: packages().await,
             programs: Programs {
                 python: python(),

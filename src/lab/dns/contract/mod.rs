@@ -5,6 +5,7 @@ mod agreement;
 mod backend;
 mod bind;
 mod designate;
+mod kills;
 mod names;
 mod powerdns;
 mod tap;
@@ -12,8 +13,9 @@ mod tap;
 use hickory_proto::op::ResponseCode;
 
 use self::backend::{Backend, Kind};
+use self::kills::*;
 use self::names::*;
-use self::tap::{QUERY, Tap};
+use self::tap::{Moment, QUERY, Tap};
 use crate::desired::dns::{RecordSet, RecordType};
 use crate::names::{DomainName, EnvironmentName};
 use crate::plan::{Action, Plan};
@@ -79,6 +81,7 @@ contract! {
     test_names_that_a_wildcard_does_not_cover_are_found,
     test_a_whole_zone_is_listed_where_it_may_be,
     test_to_look_is_to_send_queries_only,
+    test_a_bring_up_is_killed_at_every_message,
 }
 
 fn owner() -> EnvironmentName {

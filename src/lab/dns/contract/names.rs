@@ -127,6 +127,10 @@ pub(super) async fn test_to_look_is_to_send_queries_only(kind: Kind) {
         wildcard(&["127.0.0.20"]),
         set("*.prod", RecordType::Aaaa, &["::1"]),
         set("api.prod", RecordType::A, &["127.0.0.21"]),
+        // What the wildcard would give as well, with and without a wildcard below.
+        set("same.prod", RecordType::A, &["127.0.0.20"]),
+        set("both.prod", RecordType::A, &["127.0.0.20"]),
+        set("*.both.prod", RecordType::A, &["127.0.0.20"]),
     ];
     bring(&backend.zone(), &desired).await;
     let tap = Tap::before(&backend.server()).await;
@@ -136,6 +140,9 @@ pub(super) async fn test_to_look_is_to_send_queries_only(kind: Kind) {
     let sent = tap.operations();
     assert!(sent.len() > 8, "{sent:?}");
     assert!(sent.iter().all(|operation| *operation == QUERY), "{sent:?}");
+    let other = [set("none.prod", RecordType::A, &["127.0.0.20"])];
+    assert_eq!(actions(&plan_for(&zone, &other).await), [Action::Create]);
+    assert!(tap.operations().iter().all(|operation| *operation == QUERY));
     bring(&zone, &[wildcard(&["127.0.0.22"])]).await;
     assert_ne!(tap.operations().last(), Some(&QUERY));
 }

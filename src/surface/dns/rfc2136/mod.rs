@@ -18,7 +18,7 @@ use super::key::TsigKey;
 use super::listing::{ours, uncovered};
 use super::mark::{foreign_mark_keys, mark_key, owner_from};
 use super::plan::{DnsOperation, Observed};
-use super::record::{RecordKey, set_from, text_of, wire_name, wire_type};
+use super::record::{RecordError, RecordKey, set_from, text_of, wire_name, wire_type};
 use super::{Beneath, DnsZone, Search, Seen, Uncovered};
 use crate::desired::dns::RecordSet;
 use crate::names::DomainName;
@@ -123,8 +123,7 @@ impl Rfc2136 {
         };
         for wildcard in self.wildcards_over(name) {
             let made = self.answers_for(&wildcard, record_type).await?;
-            let is_made = |answer: &Record| made.iter().any(|record| record.data == answer.data);
-            if answers.iter().all(is_made) && !self.holds(name, first.record_type()).await? {
+            if has_only(&answers, &made) && !self.is_there(name, first.record_type(), &made).await? {
                 return Ok(Vec::new());
             }
         }
@@ -153,17 +152,31 @@ impl Rfc2136 {
         wildcards
     }
 
-    /// Asks with a prerequisite, the one way to tell a record from what a wildcard answers.
-    async fn holds(&self, name: &Name, record_type: rr::RecordType) -> Result<bool, DnsError> {
-        let action = format!("looking for {name} {record_type}");
-        match self
-            .update(&action, update::probe(&self.authority.origin, name, record_type))
-            .await?
-        {
-            ResponseCode::NoError => Ok(true),
-            code if update::is_missed(code) => Ok(false),
-            code => Err(self.failure(&action, code)),
+    /// Whether a name is there that has nothing else than what a wildcard would give it. A wildcard answers for whatever is below
+    /// a name that is not there, and for nothing below one that is (RFC 4592, section 3.3.1), unless that has a wildcard of its
+    /// own, of which the same is true.
+    async fn is_there(
+        &self,
+        name: &Name,
+        record_type: rr::RecordType,
+        made: &[Record],
+    ) -> Result<bool, DnsError> {
+        let unlikely = format!("lotse-{:08x}", rand::random::<u32>());
+        let below = |parent: &Name| parent.prepend_label(unlikely.as_bytes());
+        let names = below(name).and_then(|one| Ok([one, below(&name.prepend_label("*")?)?]));
+        let names = names.map_err(|source| DnsError::Record {
+            record: name.to_string(),
+            source: RecordError::Name {
+                name: name.to_string(),
+                source,
+            },
+        })?;
+        for name in names {
+            if !has_only(&self.answers_for(&name, record_type).await?, made) {
+                return Ok(true);
+            }
         }
+        Ok(false)
     }
 
     /// Signs and sends an update by TCP, which loses neither it nor its answer without saying so. A success counts only
@@ -354,6 +367,12 @@ impl DnsZone for Rfc2136 {
     async fn verify(&self, desired: &[RecordSet]) -> Result<Vec<Seen>, DnsError> {
         self.authority.verify(self.servers().await?, desired).await
     }
+}
+
+/// Whether there are records, and all of them have values of `made`.
+fn has_only(records: &[Record], made: &[Record]) -> bool {
+    let is_made = |record: &Record| made.iter().any(|made| made.data == record.data);
+    !records.is_empty() && records.iter().all(is_made)
 }
 
 fn now() -> u64 {
