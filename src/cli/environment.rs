@@ -13,13 +13,12 @@ use crate::config::{Declarations, EnvName, Environment, Identity, Loaded, LoginP
 use crate::desired::cluster::Authorities;
 use crate::desired::{Desired, Manifest};
 use crate::kubernetes::{Cluster, KubernetesError};
-use crate::lab::RunningLab;
-use crate::lab::launch;
+use crate::lab::{RunningLab, launch};
 use crate::names::EnvironmentName;
 use crate::report::Reporter;
 use crate::secret::Secret;
 use crate::surface::dns::Adoption;
-use crate::surface::{self, management::ManagementError};
+use crate::surface::{self, management::ManagementError, openstack};
 
 /// Looks for the settings that declarations name before anything is started. Those that a lab gives are there once it
 /// is up.
@@ -64,6 +63,15 @@ fn missing_settings(
             "{name} is set, and its value is not UTF-8: that can't be used"
         ))
     });
+    let extra = missing
+        .names
+        .iter()
+        .find_map(|name| launch::extra_of(name.as_str()));
+    if let Some(extra) = extra {
+        return told.hint(format!(
+            "a lab with {extra} gives it: `lotse lab down`, then `lotse bootstrap {environment} --with {extra}`"
+        ));
+    }
     told.hint(format!(
         "{file} names them: set them (`export NAME=...`) and run the command again, or correct the file"
     ))
@@ -164,11 +172,16 @@ fn clouds(settings: &Settings, lab: Option<&RunningLab>) -> Option<Secret> {
         of_user.map(|folder| folder.join("openstack/clouds.yaml")),
         Some("/etc/openstack/clouds.yaml".into()),
     ];
-    let mut texts = places
-        .into_iter()
-        .flatten()
-        .filter_map(|path| fs_err::read_to_string(path).ok());
-    texts.next().map(Secret::new)
+    let mut files = places.into_iter().flatten().filter(|path| path.is_file());
+    let file = files.next();
+    let beside = file.as_ref().map(|path| path.with_file_name("secure.yaml"));
+    let secure = variable("OS_CLIENT_SECURE_FILE").or(beside);
+    let read = |path: Option<Utf8PathBuf>| fs_err::read_to_string(path?).ok();
+    openstack::merged(
+        read(file).as_deref(),
+        read(secure).as_deref(),
+        &settings.variables,
+    )
 }
 
 /// Preflight says what is wrong with a file that can't be read.

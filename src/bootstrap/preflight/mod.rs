@@ -201,7 +201,8 @@ fn of_name_server(
 /// The zone at the cloud `name` of `clouds.yaml`, or why there is no way to it.
 fn of_cloud(bootstrap: &Bootstrap<'_>, name: &str) -> Result<Zone, String> {
     let text = bootstrap.clouds.as_ref().ok_or(
-        "there is no clouds.yaml: OS_CLIENT_CONFIG_FILE names one, or it is in ~/.config/openstack or /etc/openstack",
+        "there is no clouds.yaml (OS_CLIENT_CONFIG_FILE names one, or it is in ~/.config/openstack or /etc/openstack), and OS_AUTH_URL is \
+         not set",
     )?;
     let cloud = openstack::cloud(text.expose(), name).map_err(|fault| fault.to_string())?;
     let dns = &bootstrap.environment.dns;

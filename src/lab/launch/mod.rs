@@ -37,7 +37,7 @@ use crate::temporary;
 pub use cluster_stack_operator::release_directory;
 pub use error::LaunchError;
 pub use forge::REALM;
-pub use variables::{passwords, variable_names, variables};
+pub use variables::{extra_of, passwords, variable_names, variables};
 
 /// Name of the management cluster's control plane.
 pub const MANAGEMENT_CLUSTER: &str = "moin";

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Endpoints, forge, keycloak, name_server};
+use crate::lab;
 use crate::lab::state::LabSecrets;
 use crate::secret::Secret;
 
@@ -63,6 +64,16 @@ pub fn variables(endpoints: &Endpoints, secrets: &LabSecrets) -> BTreeMap<String
         .chain(kept)
         .map(|(name, value)| (format!("{PREFIX}{name}"), value))
         .collect()
+}
+
+/// What a lab needs to run in order to give a variable that not every lab gives.
+#[must_use]
+pub fn extra_of(variable: &str) -> Option<lab::Extra> {
+    let name = variable.strip_prefix(PREFIX)?;
+    let mut extras = EXTRAS.iter();
+    extras
+        .any(|(known, _)| *known == name)
+        .then_some(lab::Extra::Designate)
 }
 
 /// The names of all variables that a lab gives once it is up.

@@ -8,7 +8,7 @@ mod error;
 mod offer;
 mod session;
 
-pub use clouds::{Cloud, CloudFault, KEY, cloud};
+pub use clouds::{Cloud, CloudFault, KEY, cloud, merged};
 pub use error::OpenStackError;
 pub use offer::{Flavor, Limits, Network};
 pub use session::{DESIGNATE, Service, Session};
