@@ -10,6 +10,7 @@ use super::rotation::in_words;
 use super::{Bootstrap, BootstrapError, Pruning, Scope, Stage, StageError, Surface, drift, preflight};
 use crate::config::{Admin, Delivery, sealed_annotation};
 use crate::desired::identity::ClientKind;
+use crate::desired::{GATEWAY_NAMESPACE, Manifest};
 use crate::kubernetes::{Ensure, Look, ObjectReference, Watched};
 use crate::plan::{Change, Plan};
 use crate::report::{Reporter, Task};
@@ -20,6 +21,7 @@ use crate::surface::keycloak::{
     self, Credentials, Fingerprint, KeycloakError, KeycloakOperation, Object, ObservedRealm, Part, Prune,
     Wanted, rotation,
 };
+use crate::surface::management;
 use crate::surface::workload::{ClientCredentials, LoginSecret, SECRET_HASH, is_of_flux};
 use crate::temporary;
 
@@ -372,12 +374,23 @@ pub(super) async fn carry_secrets(
         changed += usize::from(ensured != Ensure::NotNeeded);
         carried.push(format!("{namespace}/{secret}"));
     }
+    if let Some(secret) = zone_key(bootstrap).filter(|_| scope.has(Surface::Workload)) {
+        wait_for_namespace(bootstrap, workload, GATEWAY_NAMESPACE, &task).await?;
+        let ensured = workload.cluster.apply(&secret).await?;
+        changed += usize::from(ensured != Ensure::NotNeeded);
+        carried.push(format!("{GATEWAY_NAMESPACE}/{}", secret.name()));
+    }
     task.finish(if carried.is_empty() {
         "no application has a login".to_owned()
     } else {
         carried.join(", ")
     });
     Ok(changed)
+}
+
+/// The Secret by which cert-manager writes records into the zone, where it is to.
+pub(super) fn zone_key(bootstrap: &Bootstrap<'_>) -> Option<Manifest> {
+    management::zone_key(bootstrap.environment, bootstrap.desired.zone_key?)
 }
 
 /// The Secret `secret` of a login in the namespace `namespace`.

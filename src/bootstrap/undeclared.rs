@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use super::Bootstrap;
 use super::cluster::Workload;
 use super::preflight::Systems;
-use crate::desired::{self, Manifest};
+use super::{Bootstrap, identity};
+use crate::desired::{self, GATEWAY_NAMESPACE, Manifest};
 use crate::kubernetes::{Cluster, KubernetesError, ObjectReference};
 use crate::surface::management;
 use crate::surface::workload::login_secrets;
@@ -38,6 +38,9 @@ pub(super) async fn inside(
 ) -> Result<Vec<ObjectReference>, KubernetesError> {
     let declared = management::workload_secrets(bootstrap.environment);
     let mut undeclared = of_kinds(bootstrap, (workload, management::INSIDE), &INSIDE, &declared).await?;
+    let zone_key: Vec<Manifest> = identity::zone_key(bootstrap).into_iter().collect();
+    let of_gateway = (workload, GATEWAY_NAMESPACE);
+    undeclared.extend(of_kinds(bootstrap, of_gateway, &INSIDE, &zone_key).await?);
     let logins = login_secrets(workload, &bootstrap.environment.name).await?;
     let is_declared = |secret: &ObjectReference| {
         let mut clients = bootstrap.desired.realm.clients.iter();

@@ -63,8 +63,44 @@ pub type EnvironmentOutline = Environment<String, ()>;
 pub struct Gateway {
     /// `GatewayClass` that serves it.
     pub class: String,
-    /// `ClusterIssuer` of cert-manager that signs the certificate of `*.<domain>`.
-    pub issuer: String,
+    /// Who signs its certificate.
+    pub signer: Signer,
+}
+
+/// Who signs the certificate of the gateway, by cert-manager.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Signer {
+    /// A `ClusterIssuer` that is there by somebody else.
+    ClusterIssuer(String),
+    /// An authority that speaks ACME (RFC 8555), with an `Issuer` that is rendered.
+    Acme(Acme),
+}
+
+/// An ACME authority and how it is shown that the domain is ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acme {
+    /// Address of its directory.
+    pub server: String,
+    /// Where it writes to.
+    pub email: Option<String>,
+    /// What it looks at.
+    pub challenge: Challenge,
+}
+
+/// How an ACME authority is shown that a name is ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Challenge {
+    /// By a record that cert-manager writes with the environment's own key (RFC 2136).
+    Dns01,
+    /// By a record that a webhook of cert-manager writes, for providers that cert-manager does not know.
+    Webhook {
+        /// The webhook's API group.
+        group_name: String,
+        /// The webhook's name for itself.
+        solver_name: String,
+    },
+    /// By an answer at each host, through the gateway. Not for wildcards: the certificate lists the hosts.
+    Http01,
 }
 
 /// SOPS encryption of files in the repository.

@@ -30,9 +30,9 @@ pub use app::{
     RoleHolders, Subject,
 };
 pub use environment::{
-    Admin, Administrator, Cluster, ControlPlane, Dns, DnsProvider, Encryption, Environment,
+    Acme, Admin, Administrator, Challenge, Cluster, ControlPlane, Dns, DnsProvider, Encryption, Environment,
     EnvironmentOutline, Flux, FluxCredentials, FluxInstall, Gateway, Git, GitHub, GitMode, GitReader,
-    Identity, LoginPlace, Management, OtherIssuer, ResolvedEnvironment, Rfc2136, Sessions, Stack,
+    Identity, LoginPlace, Management, OtherIssuer, ResolvedEnvironment, Rfc2136, Sessions, Signer, Stack,
     TsigAlgorithm, TsigKey, WorkerGroup,
 };
 pub use load::{

@@ -73,6 +73,8 @@ pub struct Desired<'declared> {
     pub address_of: AddressOf,
     /// The names of the zone.
     pub names: Names,
+    /// The Secret in the gateway's namespace by which cert-manager writes records into the zone: its name, and the key in it.
+    pub zone_key: Option<(&'static str, &'static str)>,
     /// The Keycloak realm.
     pub realm: Realm,
     around: Box<Around<'declared>>,
@@ -113,6 +115,7 @@ impl<'declared> Desired<'declared> {
             sync,
             address_of: gateway::address_of(environment),
             names: names::names(environment, site.apps()),
+            zone_key: gateway::needs_zone_key(environment).then_some(gateway::ZONE_KEY),
             realm: realm::realm(declarations, environment, today),
             around: Box::new(move |app| files_around(app, &site)),
         }
@@ -194,7 +197,7 @@ fn platform_files<Key>(site: &Site<'_, Key>, sync: &[Manifest]) -> Vec<DesiredFi
         ("platform/roles.yaml", platform::roles(site)),
     ];
     if let Some(declared) = &environment.gateway {
-        parts.push(("gateway/gateway.yaml", gateway::objects(environment, declared)));
+        parts.push(("gateway/gateway.yaml", gateway::objects(site, declared)));
     }
     let files = parts.into_iter().map(|(path, manifests)| DesiredFile {
         path: path.into(),

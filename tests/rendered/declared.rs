@@ -90,7 +90,7 @@ pub(crate) fn git(tag: &str) -> Upstream {
 pub(crate) fn gateway() -> Gateway {
     Gateway {
         class: "envoy".to_owned(),
-        issuer: "letsencrypt".to_owned(),
+        signer: lotse::config::Signer::ClusterIssuer("letsencrypt".to_owned()),
     }
 }
 

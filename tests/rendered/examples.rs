@@ -1,9 +1,10 @@
 //! Whole files of one example, to be read.
 
-use lotse::config::{App, Declarations, Network, NetworkPeer, NetworkRule, Source};
+use lotse::config::{Acme, App, Challenge, Declarations, Network, NetworkPeer, NetworkRule, Signer, Source};
 use lotse::desired::AddressOf;
 use lotse::names::AppName;
 use lotse::render;
+use serde_json::json;
 
 use crate::declared::{chart, gateway, git, host, lab, plain};
 use crate::{desired, of_kind, texts};
@@ -78,6 +79,67 @@ fn test_files_of_charts_and_gateway() {
     insta::with_settings!({ snapshot_path => "../snapshots", prepend_module_to_snapshot => false }, {
         insta::assert_snapshot!("rendered__charts_and_gateway", text);
     });
+}
+
+/// Who signs the certificate by ACME, and for which names.
+#[test]
+fn test_issuers_follow_the_challenge() {
+    let rendered = |challenge| {
+        let mut declarations = example();
+        let acme = Acme {
+            server: "https://acme.test/directory".to_owned(),
+            email: Some("ops@lab.test".to_owned()),
+            challenge,
+        };
+        let gateway = declarations.environment.gateway.as_mut().unwrap();
+        gateway.signer = Signer::Acme(acme);
+        let desired = desired(&declarations);
+        let of = |kind: &str| of_kind(&desired, kind).remove(0).value().clone();
+        let (issuer, certificate) = (of("Issuer"), of("Certificate"));
+        assert_eq!(certificate["spec"]["issuerRef"]["kind"], "Issuer");
+        assert_eq!(
+            certificate["spec"]["issuerRef"]["name"],
+            issuer["metadata"]["name"]
+        );
+        assert_eq!(issuer["metadata"]["namespace"], "gateway");
+        let solvers = issuer["spec"]["acme"]["solvers"].clone();
+        (
+            solvers[0].clone(),
+            certificate["spec"]["dnsNames"].clone(),
+            desired.zone_key,
+        )
+    };
+    let wildcard = json!(["*.prod.lab.test"]);
+    let (solver, names, key) = rendered(Challenge::Dns01);
+    let updates = &solver["dns01"]["rfc2136"];
+    assert_eq!(updates["tsigAlgorithm"], "HMACSHA256");
+    let (name, field) = key.unwrap();
+    assert_eq!(
+        updates["tsigSecretSecretRef"],
+        json!({"name": name, "key": field})
+    );
+    assert_eq!(names, wildcard);
+
+    let webhook = Challenge::Webhook {
+        group_name: "acme.example".to_owned(),
+        solver_name: "designatedns".to_owned(),
+    };
+    let (solver, names, key) = rendered(webhook);
+    assert_eq!(
+        solver["dns01"]["webhook"],
+        json!({"groupName": "acme.example", "solverName": "designatedns"})
+    );
+    assert_eq!((names, key), (wildcard, None));
+
+    let (solver, names, key) = rendered(Challenge::Http01);
+    let parent = &solver["http01"]["gatewayHTTPRoute"]["parentRefs"][0];
+    assert_eq!(
+        (&parent["name"], &parent["sectionName"]),
+        (&json!("gateway"), &json!("http"))
+    );
+    assert!(!names.as_array().unwrap().is_empty());
+    assert!(!names.to_string().contains('*'), "{names}");
+    assert_eq!(key, None);
 }
 
 #[test]

@@ -177,6 +177,10 @@ async fn secrets(
         let plan = cluster.plan(&[secret]).await?;
         planned.extend(changes(&plan, |_| None));
     }
+    if let Some(secret) = identity::zone_key(bootstrap) {
+        let plan = cluster.plan(&[secret]).await?;
+        planned.extend(changes(&plan, |_| None));
+    }
     let mut warnings = Vec::new();
     for client in &bootstrap.desired.realm.clients {
         let ClientKind::Confidential {

@@ -13,17 +13,19 @@ use super::scalar::{
     text, word,
 };
 use crate::config::environment::{
-    Dns, DnsProvider, Encryption, Environment, Flux, FluxInstall, Gateway, Management, Rfc2136,
-    TsigAlgorithm, TsigKey,
+    Acme, Challenge, Dns, DnsProvider, Encryption, Environment, Flux, FluxInstall, Gateway, Management,
+    Rfc2136, Signer, TsigAlgorithm, TsigKey,
 };
 use crate::config::mend::{scalar, suggest};
 use crate::config::people::Team;
 use crate::config::tree::Node;
-use crate::diag::{Certainty, Code, did_you_mean};
+use crate::diag::{Certainty, Code, Span, did_you_mean};
 use crate::names::{AppName, DomainName, EnvironmentName, NamespaceName};
 
 /// Time to live of records that say nothing of it, seconds: short enough to move a load balancer within minutes.
 const STANDARD_TTL: u32 = 300;
+/// Directory of Let's Encrypt (letsencrypt.org/docs/acme-protocol-updates).
+const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
 /// Longest time to live, seconds.
 const LONGEST_TTL: u32 = 86_400;
 
@@ -52,7 +54,9 @@ pub(in crate::config) fn environment(
         let identity = fields.required("identity", identity);
         let dns = fields.required("dns", dns);
         let roles = fields.optional("roles", |node, findings| unique(node, findings, text));
-        let gateway = fields.optional("gateway", gateway);
+        let gateway = fields.optional("gateway", |node, findings| {
+            Some((node.span, gateway(node, findings)?))
+        });
         let encryption = fields.optional("secrets", |node, findings| encryption(node, findings, teams));
         let listed = fields.required("apps", |node, findings| listed_apps(node, findings, apps));
         let cluster_wide = fields.optional("clusterWide", |node, findings| {
@@ -60,6 +64,9 @@ pub(in crate::config) fn environment(
         });
         let ((span, domain), dns) = (domain?, dns?);
         check_zone(fields.findings, span, &domain, &dns.zone);
+        if let Some((span, gateway)) = &gateway {
+            check_challenge(fields.findings, *span, gateway, &dns.provider);
+        }
         let mut cluster = cluster?;
         let mut own = dns.api_server.iter().map(ToString::to_string);
         if let Some(own) = own.find(|own| !cluster.cert_sans.contains(own)) {
@@ -77,7 +84,7 @@ pub(in crate::config) fn environment(
             identity: identity?,
             dns,
             roles: roles.unwrap_or_default(),
-            gateway,
+            gateway: gateway.map(|(_, gateway)| gateway),
             encryption,
             cluster_wide: cluster_wide.unwrap_or_default(),
             apps: listed?,
@@ -146,10 +153,66 @@ fn cluster_wide(node: &Node, findings: &mut Findings<'_>, listed: &[AppName]) ->
 fn gateway(node: &Node, findings: &mut Findings<'_>) -> Option<Gateway> {
     mapping(node, findings, |fields| {
         let class = fields.required("class", word);
-        let issuer = fields.required("issuer", word);
+        let signer = if fields.has("acme") {
+            fields.refuse("issuer", "`acme` has an issuer of its own");
+            fields.required("acme", acme).map(Signer::Acme)
+        } else {
+            fields.required("issuer", word).map(Signer::ClusterIssuer)
+        };
         Some(Gateway {
             class: class?,
-            issuer: issuer?,
+            signer: signer?,
+        })
+    })
+}
+
+/// What cert-manager can do at a provider without help (cert-manager.io, "ACME DNS01").
+fn check_challenge(findings: &mut Findings<'_>, span: Span, gateway: &Gateway, provider: &DnsProvider) {
+    let Signer::Acme(Acme {
+        challenge: Challenge::Dns01,
+        ..
+    }) = &gateway.signer
+    else {
+        return;
+    };
+    let message = match provider {
+        DnsProvider::Designate { .. } => "cert-manager writes records at Designate by a webhook only",
+        DnsProvider::Rfc2136(rfc2136) if rfc2136.key.algorithm == TsigAlgorithm::HmacSha384 => {
+            "cert-manager signs with hmac-sha256 and hmac-sha512, and not with hmac-sha384"
+        }
+        DnsProvider::Rfc2136(_) => return,
+    };
+    findings.report(Code::UnfitChallenge, span, message).help = Some(
+        "name `acme.webhook: {groupName: ..., solverName: ...}`, or take `challenge: http-01`".to_owned(),
+    );
+}
+
+fn acme(node: &Node, findings: &mut Findings<'_>) -> Option<Acme> {
+    mapping(node, findings, |fields| {
+        let server = fields.optional("server", |node, findings| {
+            let server = text(node, findings)?;
+            check_url(&server, node, findings, &["https"]);
+            Some(server)
+        });
+        let email = fields.optional("email", text);
+        let choices = [("dns-01", Challenge::Dns01), ("http-01", Challenge::Http01)];
+        let challenge = fields.required("challenge", |node, findings| choice(node, findings, &choices));
+        let webhook = fields.optional("webhook", webhook);
+        Some(Acme {
+            server: server.unwrap_or_else(|| LETS_ENCRYPT.to_owned()),
+            email,
+            challenge: webhook.or(challenge)?,
+        })
+    })
+}
+
+fn webhook(node: &Node, findings: &mut Findings<'_>) -> Option<Challenge> {
+    mapping(node, findings, |fields| {
+        let group_name = fields.required("groupName", word);
+        let solver_name = fields.required("solverName", word);
+        Some(Challenge::Webhook {
+            group_name: group_name?,
+            solver_name: solver_name?,
         })
     })
 }

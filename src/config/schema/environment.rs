@@ -405,14 +405,42 @@ fn rfc2136() -> Value {
 }
 
 fn gateway() -> Value {
-    object([
-        Field::required("class", "The GatewayClass", domain()),
+    let webhook = object([
+        Field::required("groupName", "The webhook's API group", domain()),
+        Field::required("solverName", "The webhook's name for itself", domain()),
+    ]);
+    let acme = object([
+        Field::optional(
+            "server",
+            "Directory of the authority; Let's Encrypt's without this key",
+            address(&["https"]),
+        ),
+        Field::optional("email", "Where the authority writes to", text()),
         Field::required(
+            "challenge",
+            "What shows that the names are ours: a record of the zone, or an answer at each host",
+            choice(&["dns-01", "http-01"]),
+        ),
+        Field::optional(
+            "webhook",
+            "What writes the record at a provider that cert-manager does not know",
+            webhook,
+        ),
+    ]);
+    let schema = object([
+        Field::required("class", "The GatewayClass", domain()),
+        Field::optional(
             "issuer",
-            "The ClusterIssuer of the wildcard certificate",
+            "A ClusterIssuer of somebody else's for the certificate",
             domain(),
         ),
-    ])
+        Field::optional(
+            "acme",
+            "An authority that speaks ACME; its Issuer is rendered",
+            acme,
+        ),
+    ]);
+    one_of(schema, &["issuer", "acme"])
 }
 
 fn encryption() -> Value {

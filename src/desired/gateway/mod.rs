@@ -3,12 +3,15 @@
 //! The namespace comes with the platform. The Gateway, its certificate and the routes are kinds that cluster-wide
 //! applications bring, so Flux delivers them apart, after those (docs/decisions/0009).
 
+mod certificate;
 mod routes;
 
 use std::fmt;
 
 use serde_json::{Value, json};
 
+use self::certificate::CERTIFICATE;
+pub(super) use self::certificate::{ZONE_KEY, needs_zone_key};
 pub(super) use self::routes::{redirect, routes};
 use super::app::kustomizations;
 use super::flux::{self, FLUX_NAMESPACE, Folder, PLATFORM_ACCOUNT, SOURCE};
@@ -24,8 +27,6 @@ pub const GATEWAY_SERVICE: &str = "gateway";
 pub(super) const GATEWAY_FOLDER: &str = "gateway";
 /// Name of the `Gateway`.
 const GATEWAY: &str = "gateway";
-/// Name of the wildcard certificate and of the Secret that has it.
-const CERTIFICATE: &str = "wildcard";
 /// The listeners.
 const HTTP: &str = "http";
 const HTTPS: &str = "https";
@@ -135,12 +136,20 @@ fn delivery<Key>(site: &Site<'_, Key>) -> Manifest {
 }
 
 /// The Gateway, its certificate, and the way from http to https.
-pub(super) fn objects<Key>(environment: &Environment<String, Key>, declared: &Gateway) -> Vec<Manifest> {
-    vec![
-        listeners(environment, declared),
-        certificate(environment, &declared.issuer),
-        redirect(environment),
-    ]
+pub(super) fn objects<Key>(site: &Site<'_, Key>, declared: &Gateway) -> Vec<Manifest> {
+    let environment = site.environment;
+    let hosts = site
+        .apps()
+        .flat_map(|app| &app.hosts)
+        .filter(|host| host.backend().is_some());
+    let mut hosts: Vec<String> = hosts
+        .map(|host| format!("{}.{}", host.name, environment.domain))
+        .collect();
+    hosts.sort_unstable();
+    let mut objects = vec![listeners(environment, declared)];
+    objects.extend(certificate::objects(environment, declared, &hosts));
+    objects.push(redirect(environment));
+    objects
 }
 
 /// Only namespaces of applications may attach routes, and only to https; their routes are rendered, nobody else may write
@@ -174,15 +183,4 @@ fn listeners<Key>(environment: &Environment<String, Key>, declared: &Gateway) ->
     });
     let kind = ("gateway.networking.k8s.io/v1", "Gateway");
     marked(environment, kind, GATEWAY, json!({ "spec": spec })).in_namespace(GATEWAY_NAMESPACE)
-}
-
-fn certificate<Key>(environment: &Environment<String, Key>, issuer: &str) -> Manifest {
-    let spec = json!({
-        "secretName": CERTIFICATE,
-        "dnsNames": [format!("*.{}", environment.domain)],
-        "issuerRef": { "group": "cert-manager.io", "kind": "ClusterIssuer", "name": issuer },
-        "privateKey": { "algorithm": "ECDSA", "size": 256, "rotationPolicy": "Always" },
-    });
-    let kind = ("cert-manager.io/v1", "Certificate");
-    marked(environment, kind, CERTIFICATE, json!({ "spec": spec })).in_namespace(GATEWAY_NAMESPACE)
 }

@@ -48,6 +48,6 @@ pub(in crate::desired) fn redirect<Text, Key>(environment: &Environment<Text, Ke
     marked(environment, HTTP_ROUTE, "https-only", json!({ "spec": spec })).in_namespace(GATEWAY_NAMESPACE)
 }
 
-fn parent(listener: &str) -> Value {
+pub(super) fn parent(listener: &str) -> Value {
     json!({ "name": GATEWAY, "namespace": GATEWAY_NAMESPACE, "sectionName": listener })
 }

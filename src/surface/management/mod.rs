@@ -16,7 +16,7 @@ pub use cluster::{kubeconfig, wait_for_cluster};
 pub use error::ManagementError;
 pub use identity::IdentityPlace;
 pub use lease::{HeldTurn, Turn, take};
-pub use secrets::{INSIDE, cluster_secrets, workload_secrets};
+pub use secrets::{INSIDE, cluster_secrets, workload_secrets, zone_key};
 pub use spelling::{AUTHENTICATION, Fitted, Logins, fit};
 pub use stack::wait_for_class;
 pub use versions::{Served, adapt, served};

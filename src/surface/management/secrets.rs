@@ -7,8 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use crate::config::ResolvedEnvironment;
-use crate::desired::{self, Manifest, cluster};
+use crate::config::{DnsProvider, ResolvedEnvironment};
+use crate::desired::{self, GATEWAY_NAMESPACE, Manifest, cluster};
 use crate::secret::Secret;
 
 /// By this label `clusterctl move` takes a Secret along (Cluster API book, "clusterctl for developers").
@@ -44,6 +44,16 @@ pub fn workload_secrets(environment: &ResolvedEnvironment) -> Vec<Manifest> {
     declared
         .map(|(name, data)| secret(environment, name, "Opaque", data).in_namespace(INSIDE))
         .collect()
+}
+
+/// The Secret by which cert-manager writes records into the zone, where it is to.
+#[must_use]
+pub fn zone_key(environment: &ResolvedEnvironment, (name, key): (&str, &str)) -> Option<Manifest> {
+    let DnsProvider::Rfc2136(rfc2136) = &environment.dns.provider else {
+        return None;
+    };
+    let data = BTreeMap::from([(key.to_owned(), rfc2136.key.secret.clone())]);
+    Some(secret(environment, name, "Opaque", &data).in_namespace(GATEWAY_NAMESPACE))
 }
 
 fn secret(
