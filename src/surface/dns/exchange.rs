@@ -104,6 +104,10 @@ impl Server {
         let answer = self.by_tcp(action, &octets).await?;
         let answer = self.parse(action, &answer)?;
         self.check_id(action, question.id, &answer)?;
+        if answer.truncation {
+            let source = hickory_proto::ProtoError::from("it was cut short, by TCP too");
+            return Err(self.malformed(action, source));
+        }
         Ok(answer)
     }
 

@@ -124,6 +124,97 @@ async fn test_half_an_answer_is_a_timeout_and_a_cut_one_is_told() {
     }
 }
 
+/// A server that answers every question with nothing, as `change` makes it.
+async fn answering(change: fn(&mut Message)) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let socket = UdpSocket::bind(address).await.unwrap();
+    let answer = move |question: &[u8]| {
+        let question = Message::from_vec(question).unwrap();
+        let mut answer = Message::response(question.id, question.metadata.op_code);
+        answer.metadata.authoritative = true;
+        change(&mut answer);
+        answer.to_vec().unwrap()
+    };
+    tokio::spawn(async move {
+        let mut buffer = [0; 512];
+        loop {
+            let (length, from) = socket.recv_from(&mut buffer).await.unwrap();
+            socket.send_to(&answer(&buffer[..length]), from).await.unwrap();
+        }
+    });
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut question = vec![0; usize::from(stream.read_u16().await.unwrap())];
+            stream.read_exact(&mut question).await.unwrap();
+            let answer = answer(&question);
+            stream
+                .write_u16(u16::try_from(answer.len()).unwrap())
+                .await
+                .unwrap();
+            stream.write_all(&answer).await.unwrap();
+        }
+    });
+    address.to_string()
+}
+
+/// Each fault of a server has an error of its own, which names the server and what was asked.
+#[tokio::test]
+async fn test_faults_of_servers_are_told_apart() {
+    type Change = fn(&mut Message);
+    let faults: [(Change, &str); 5] = [
+        (
+            |answer| answer.metadata.response_code = ResponseCode::ServFail,
+            "has a fault of its own (SERVFAIL)",
+        ),
+        (
+            |answer| answer.metadata.response_code = ResponseCode::Refused,
+            "is not authoritative for the zone lab.test",
+        ),
+        (
+            |answer| answer.metadata.authoritative = false,
+            "is not authoritative for the zone lab.test",
+        ),
+        (
+            |answer| answer.metadata.response_code = ResponseCode::FormErr,
+            "reading lab.test. SOA: the name server",
+        ),
+        (|answer| answer.metadata.truncation = true, "can't be read"),
+    ];
+    for (change, wanted) in faults {
+        let address = answering(change).await;
+        let zone = zone(&address).with_patience(Duration::from_secs(5));
+        let error = zone.serial().await.unwrap_err();
+        let told = crate::causes::in_one_line(&error);
+        assert!(told.contains(wanted) && told.contains(&address), "{told}");
+        assert_eq!(
+            error.is_transient(),
+            matches!(error, DnsError::ServerFailure { .. }),
+            "{told}"
+        );
+    }
+}
+
+/// One of the zone's own name servers that does not serve it is something else than a server that was declared wrongly.
+#[tokio::test]
+async fn test_lame_delegations_are_told() {
+    let address = answering(|answer| answer.metadata.authoritative = false).await;
+    let zone = zone(&address).with_patience(Duration::from_secs(5));
+    let of_zone = Servers::OfZone(vec![address.clone()]);
+    let error = zone.authority.verify(of_zone, &[]).await.unwrap_err();
+    let told = error.to_string();
+    assert!(
+        told.contains("(lame delegation)") && told.contains(&address),
+        "{told}"
+    );
+    let declared = zone.with_name_servers(vec![address]);
+    let error = declared.verify(&[]).await.unwrap_err();
+    assert!(matches!(error, DnsError::NotAuthoritative { .. }), "{error}");
+}
+
 #[tokio::test]
 async fn test_closed_port_is_told() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
