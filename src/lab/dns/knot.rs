@@ -45,7 +45,7 @@ pub fn process(spec: &DnsSpec, program: Utf8PathBuf) -> Result<ProcessSpec, DnsS
 }
 
 /// Ready is a server that answers for the zone with authority.
-fn readiness(spec: &DnsSpec) -> Result<ReadinessCheck, DnsServerError> {
+pub(super) fn readiness(spec: &DnsSpec) -> Result<ReadinessCheck, DnsServerError> {
     let zone = Rfc2136::new(spec.address.to_string(), spec.zone.clone(), spec.key.clone())
         .map_err(|source| DnsServerError::Client { source })?;
     let zone = Arc::new(zone.with_patience(READINESS_PATIENCE));

@@ -9,6 +9,8 @@ use crate::desired::dns::{RecordSet, RecordType};
 
 /// Longest character-string of a TXT record, octets (RFC 1035, section 3.3); longer texts are split.
 const STRING_LIMIT: usize = 255;
+/// The flag of CAA records that are not to be passed over (RFC 8659, section 4.1).
+const CRITICAL: u8 = 128;
 
 /// Name and type of a record set: what identifies it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -124,11 +126,15 @@ fn wire_value(record_type: RecordType, value: &str) -> Result<RData, RecordError
     })
 }
 
-/// `0 issue "letsencrypt.org"`.
+/// `0 issue "letsencrypt.org"`, also what others have written.
 fn wire_authority(value: &str) -> Option<CAA> {
-    let authority = value.strip_prefix("0 issue \"")?.strip_suffix('"')?;
-    let mut data = CAA::new_issue(false, None, Vec::new());
-    data.value = authority.as_bytes().to_vec();
+    let (flags, rest) = value.split_once(' ')?;
+    let (tag, quoted) = rest.split_once(' ')?;
+    let flags: u8 = flags.parse().ok()?;
+    let mut data = CAA::new_issue(flags & CRITICAL != 0, None, Vec::new());
+    data.reserved_flags = flags & !CRITICAL;
+    tag.clone_into(&mut data.tag);
+    data.value = quoted.strip_prefix('"')?.strip_suffix('"')?.as_bytes().to_vec();
     Some(data)
 }
 
@@ -224,7 +230,11 @@ mod tests {
             set(RecordType::Aaaa, &["::1"]),
             set(
                 RecordType::Caa,
-                &["0 issue \"lab.test\"", "0 issue \"letsencrypt.org\""],
+                &[
+                    "0 issue \"lab.test\"",
+                    "0 issue \"letsencrypt.org; account=7\"",
+                    "128 iodef \"mailto:ops@lab.test\"",
+                ],
             ),
             set(RecordType::Txt, &["", "semi;colon \"quoted\"", &long]),
         ] {

@@ -1,5 +1,6 @@
 //! The name servers under test, each with a zone `lab.test` of its own.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -15,6 +16,7 @@ use tokio::process::{Child, Command};
 
 use super::{bind, powerdns};
 use crate::lab::dns::{DnsServer, DnsSpec, knot, serve};
+use crate::lab::process::ProcessSpec;
 use crate::names::DomainName;
 use crate::surface::dns::{Rfc2136, TsigKey};
 
@@ -37,9 +39,16 @@ enum Running {
 }
 
 /// How another server is run.
-pub(super) struct Program {
-    pub(super) program: Utf8PathBuf,
-    pub(super) arguments: Vec<String>,
+pub(super) fn process(spec: &DnsSpec, program: Utf8PathBuf, arguments: &[impl ToString]) -> ProcessSpec {
+    ProcessSpec {
+        name: "server".to_owned(),
+        program,
+        arguments: arguments.iter().map(ToString::to_string).collect(),
+        environment: BTreeMap::new(),
+        directory: spec.directory.clone(),
+        ready: knot::readiness(spec).unwrap(),
+        ready_within: PATIENCE,
+    }
 }
 
 pub(super) struct Backend {
@@ -124,15 +133,11 @@ impl Backend {
         let running = match kind {
             Kind::Own => Running::Own(serve(spec.clone()).await.unwrap()),
             Kind::Knot => {
-                let process = knot::process(&spec, program("knotd", "knot")).unwrap();
-                let knot = Program {
-                    program: process.program,
-                    arguments: process.arguments,
-                };
-                Running::Other(run(&spec, &knot).await)
+                let server = knot::process(&spec, installed("knotd", "knot")).unwrap();
+                Running::Other(run(&server).await)
             }
-            Kind::Bind => Running::Other(run(&spec, &bind::program(&spec)).await),
-            Kind::PowerDns => Running::Other(run(&spec, &powerdns::program(&spec)).await),
+            Kind::Bind => Running::Other(run(&bind::server(&spec)).await),
+            Kind::PowerDns => Running::Other(run(&powerdns::server(&spec)).await),
         };
         Self {
             kind,
@@ -150,34 +155,33 @@ async fn free_address() -> SocketAddr {
 }
 
 /// A program of a Debian package, which the suite does not do without.
-pub(super) fn program(name: &str, package: &str) -> Utf8PathBuf {
+pub(super) fn installed(name: &str, package: &str) -> Utf8PathBuf {
     let mut places = FOLDERS.iter().map(|folder| Utf8Path::new(folder).join(name));
     places
         .find(|path| path.exists())
         .unwrap_or_else(|| panic!("the contract suite needs {name}: install the Debian package `{package}`"))
 }
 
-/// Runs a server until it answers for the zone.
-async fn run(spec: &DnsSpec, server: &Program) -> Child {
-    let log_file = spec.directory.join("server.log");
+/// Runs a server until it is ready.
+pub(super) async fn run(process: &ProcessSpec) -> Child {
+    let log_file = process.directory.join(format!("{}.log", process.name));
     let log = fs_err::File::create(&log_file).unwrap().into_parts().0;
-    let mut child = Command::new(&server.program)
-        .args(&server.arguments)
-        .current_dir(&spec.directory)
+    let mut child = Command::new(&process.program)
+        .args(&process.arguments)
+        .envs(&process.environment)
+        .current_dir(&process.directory)
         .stdin(Stdio::null())
         .stdout(log.try_clone().unwrap())
         .stderr(log)
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    let zone = Rfc2136::new(spec.address.to_string(), spec.zone.clone(), spec.key.clone()).unwrap();
-    let zone = zone.with_patience(Duration::from_secs(1));
-    let deadline = Instant::now() + PATIENCE;
-    while let Err(error) = zone.serial().await {
+    let begun = Instant::now();
+    while let Err(reason) = (process.ready)().await {
         let log = || fs_err::read_to_string(&log_file).unwrap();
         let ended = child.try_wait().unwrap();
-        assert!(ended.is_none(), "{} ended: {}", server.program, log());
-        assert!(Instant::now() < deadline, "{error}: {}", log());
+        assert!(ended.is_none(), "{} ended: {}", process.name, log());
+        assert!(begun.elapsed() < process.ready_within, "{reason}: {}", log());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     child

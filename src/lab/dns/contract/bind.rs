@@ -1,10 +1,11 @@
 //! BIND 9, of the Debian package `bind9`.
 
-use super::backend::{Program, program as installed};
+use super::backend::{installed, process};
 use crate::lab::dns::DnsSpec;
+use crate::lab::process::ProcessSpec;
 
 /// Writes its files into the spec's folder.
-pub(super) fn program(spec: &DnsSpec) -> Program {
+pub(super) fn server(spec: &DnsSpec) -> ProcessSpec {
     let directory = &spec.directory;
     let configuration = directory.join("named.conf");
     fs_err::write(&configuration, configuration_file(spec)).unwrap();
@@ -17,12 +18,8 @@ pub(super) fn program(spec: &DnsSpec) -> Program {
         );
         fs_err::write(&zone, text).unwrap();
     }
-    Program {
-        program: installed("named", "bind9"),
-        arguments: ["-g", "-n", "1", "-c", configuration.as_str()]
-            .map(str::to_owned)
-            .into(),
-    }
+    let arguments = ["-g", "-n", "1", "-c", configuration.as_str()];
+    process(spec, installed("named", "bind9"), &arguments)
 }
 
 fn configuration_file(spec: &DnsSpec) -> String {

@@ -1,20 +1,18 @@
 //! The contract at Designate: a real one with Keystone, and PowerDNS behind it. It takes half a minute to start, so one serves
 //! all parts of the contract, one after the other, each with a zone that has nothing in it.
 
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
-use super::backend::program;
+use super::backend::{installed, run};
 use super::*;
 use crate::lab::component::{Component, Components, Sources};
 use crate::lab::designate::{CLOUD, DesignateSpec, Passwords, Ports, Programs, clouds, processes};
-use crate::lab::process::ProcessSpec;
 use crate::report::Silent;
 use crate::surface::dns::Designate;
 use crate::surface::openstack::{DESIGNATE, Session, cloud};
@@ -46,8 +44,8 @@ impl Cloud {
             packages: packages().await,
             programs: Programs {
                 python: python(),
-                name_server: program("pdns_server", "pdns-server"),
-                sqlite: program("sqlite3", "sqlite3"),
+                name_server: installed("pdns_server", "pdns-server"),
+                sqlite: installed("sqlite3", "sqlite3"),
             },
         };
         let mut children = Vec::new();
@@ -162,30 +160,6 @@ async fn ports() -> Ports {
         name_server: port(3),
         name_server_api: port(4),
     }
-}
-
-async fn run(process: &ProcessSpec) -> Child {
-    let log_file = process.directory.join(format!("{}.log", process.name));
-    let log = fs_err::File::create(&log_file).unwrap().into_parts().0;
-    let mut child = Command::new(&process.program)
-        .args(&process.arguments)
-        .envs(&process.environment)
-        .current_dir(&process.directory)
-        .stdin(Stdio::null())
-        .stdout(log.try_clone().unwrap())
-        .stderr(log)
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let begun = Instant::now();
-    while let Err(reason) = (process.ready)().await {
-        let log = || fs_err::read_to_string(&log_file).unwrap();
-        let ended = child.try_wait().unwrap();
-        assert!(ended.is_none(), "{} ended: {}", process.name, log());
-        assert!(begun.elapsed() < PATIENCE, "{reason}: {}", log());
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    child
 }
 
 #[tokio::test]

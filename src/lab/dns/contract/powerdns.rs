@@ -1,12 +1,13 @@
 //! PowerDNS Authoritative with a database of `SQLite`, of the Debian packages `pdns-server`, `pdns-backend-sqlite3` and
 //! `sqlite3`.
 
-use super::backend::{Program, program as installed};
+use super::backend::{installed, process};
 use crate::lab::designate::{SCHEMA, fill};
 use crate::lab::dns::DnsSpec;
+use crate::lab::process::ProcessSpec;
 
 /// Writes its files into the spec's folder.
-pub(super) fn program(spec: &DnsSpec) -> Program {
+pub(super) fn server(spec: &DnsSpec) -> ProcessSpec {
     let directory = &spec.directory;
     let database = directory.join("pdns.sqlite3");
     if !database.exists() {
@@ -18,10 +19,8 @@ pub(super) fn program(spec: &DnsSpec) -> Program {
         fs_err::rename(&place, &database).unwrap();
     }
     fs_err::write(directory.join("pdns.conf"), configuration_file(spec)).unwrap();
-    Program {
-        program: installed("pdns_server", "pdns-server"),
-        arguments: vec![format!("--config-dir={directory}")],
-    }
+    let arguments = [format!("--config-dir={directory}")];
+    process(spec, installed("pdns_server", "pdns-server"), &arguments)
 }
 
 /// The zone, who may update it, and how its serial is counted.
