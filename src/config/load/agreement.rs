@@ -23,7 +23,7 @@ pub(super) fn check(claims: &[Claim], environment: &Environment, apps: &[App]) -
             .iter()
             .filter_map(|claim| redirect_elsewhere(claim, claims, environment, &by_name)),
     );
-    diagnostics.extend(without_gateway(claims, environment));
+    diagnostics.extend(without_gateway(claims, environment, &by_name));
     diagnostics.extend(claims.iter().filter_map(|claim| one_sided(claim, &by_name)));
     diagnostics.extend(claims.iter().filter_map(|claim| delivery_taken(claim, &by_name)));
     let kept_nowhere = |claim| kept_nowhere(claim, environment, &by_name);
@@ -148,14 +148,22 @@ fn kept_nowhere(
 }
 
 /// Hosts that nothing routes, one problem for all of an application.
-fn without_gateway(claims: &[Claim], environment: &Environment) -> Vec<Diagnostic> {
+fn without_gateway(
+    claims: &[Claim],
+    environment: &Environment,
+    apps: &BTreeMap<&AppName, &App>,
+) -> Vec<Diagnostic> {
     if environment.gateway.is_some() {
         return Vec::new();
     }
     let mut told = BTreeSet::new();
-    let hosts = claims
-        .iter()
-        .filter(|claim| claim.mention.what == Mentioned::Host);
+    let is_routed = |claim: &&Claim| {
+        let app = apps.get(&claim.app);
+        let mut hosts = app.into_iter().flat_map(|app| &app.hosts);
+        claim.mention.what == Mentioned::Host
+            && hosts.any(|host| host.name.as_str() == claim.mention.name && host.backend().is_some())
+    };
+    let hosts = claims.iter().filter(is_routed);
     hosts
         .filter(|claim| told.insert(&claim.app))
         .map(|claim| {

@@ -274,12 +274,13 @@ fn host(node: &Node, findings: &mut Findings<'_>, context: Context<'_>) -> Optio
 
 /// A load balancer or addresses of its own, or a Service behind the gateway.
 fn destination(fields: &mut Fields<'_, '_, '_>, context: Context<'_>) -> Destination {
-    for (apart, others) in APART {
-        let others = if fields.has(apart) { others } else { &[] };
-        for other in others {
-            let message = format!("a host with `{apart}` does not lead to the gateway and has no `{other}`");
-            fields.refuse(other, &message);
-        }
+    let apart = APART.iter().find(|(apart, _)| fields.has(apart));
+    for (apart, other) in apart
+        .iter()
+        .flat_map(|(apart, others)| others.iter().map(move |other| (apart, other)))
+    {
+        let message = format!("a host with `{apart}` does not lead to the gateway, and takes no `{other}`");
+        fields.refuse(other, &message);
     }
     let service = fields.optional("service", name::<HostLabel>);
     let port = fields.optional("port", port);
