@@ -154,11 +154,6 @@ Choose another name, or use the key that lotse sets it from.";
     /// The domain is not in the zone.
     DomainOutsideZone = "E0305",
     "lotse writes `*.<domain>` into `dns.zone`, so `domain` must be the zone itself or a name below it.";
-    /// cert-manager can't answer the challenge there.
-    UnfitChallenge = "E0323",
-    "For a wildcard certificate an authority asks for a record in the zone. cert-manager writes it by itself at servers that take
-dynamic updates signed with hmac-sha256 or hmac-sha512; at OpenStack Designate it needs a webhook, which `acme.webhook` names. With
-`challenge: http-01` no record is needed, and the certificate lists the hosts.";
     /// Applications depend on each other in a circle.
     DependencyCycle = "E0306",
     "Flux delivers an application after those it depends on are ready; in a circle none would ever begin.";
@@ -223,6 +218,11 @@ made and no certificate is asked for: the name leads to the load balancer, and n
     SharedByEnvironments = "E0322",
     "Each environment has a cluster and a domain of its own. Two that declare the same would change each other's: the second
 bring-up takes over what the first made.";
+    /// cert-manager can't answer the challenge there.
+    UnfitChallenge = "E0323",
+    "For a wildcard certificate an authority asks for a record in the zone. cert-manager writes it by itself at servers that take
+dynamic updates signed with hmac-sha256 or hmac-sha512; at OpenStack Designate it needs a webhook, which `acme.webhook` names. With
+`challenge: http-01` no record is needed, and the certificate lists the hosts.";
     /// An object is meant for another namespace.
     OtherNamespace = "E0401",
     "Flux puts everything that an application delivers into the application's own namespace, whatever its manifests

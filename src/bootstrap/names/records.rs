@@ -11,7 +11,7 @@ use crate::desired::dns::{RecordSet, RecordType};
 use crate::desired::{PointedName, PointsAt};
 use crate::kubernetes::Cluster;
 use crate::plan::Plan;
-use crate::surface::dns::{DnsOperation, DnsZone, Observed, RecordKey, Search, plan};
+use crate::surface::dns::{DnsOperation, DnsZone, Observed, Owner, RecordKey, Search, plan};
 use crate::surface::workload;
 
 /// What there is to be done in the zone, and what there is to be said of it.
@@ -120,7 +120,9 @@ async fn look_beneath(
         .warnings
         .extend(hosts.into_iter().map(|found| words::of_host(found, names)));
     records.notes.extend(words::of_uncovered(&others, names));
-    Ok(systems.zone.observe(&stray).await?)
+    let mut stray = systems.zone.observe(&stray).await?;
+    stray.retain(|seen| seen.owner == Owner::Lotse(bootstrap.environment.name.to_string()));
+    Ok(stray)
 }
 
 /// Says where addresses that are reserved are not those of the gateway.

@@ -8,6 +8,7 @@ mod update;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use futures::future::try_join_all;
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{self, Name, RData, Record, TSigner};
 
@@ -23,6 +24,14 @@ use super::{Beneath, DnsZone, Search, Seen, Uncovered};
 use crate::desired::dns::RecordSet;
 use crate::names::DomainName;
 use crate::report;
+
+/// Both kinds of address.
+const ADDRESS_TYPES: [rr::RecordType; 2] = [rr::RecordType::A, rr::RecordType::AAAA];
+/// So many names are looked up at the same time.
+const AT_ONCE: usize = 16;
+
+/// The values that a name has, and whether it is there at all.
+type Answered = (Vec<String>, bool);
 
 /// A zone, the server that takes its updates, and the key that signs them.
 #[derive(Clone)]
@@ -213,14 +222,24 @@ impl Rfc2136 {
         answers.await
     }
 
-    /// What is at `host` in place of what is at `wildcard`; `None` where both are the same for everybody who asks.
-    async fn differing(&self, host: &str, wildcard: &str) -> Result<Option<Uncovered>, DnsError> {
+    /// What a name has for everybody who asks, of each kind of address.
+    async fn addresses_of(&self, name: &str) -> Result<Vec<Answered>, DnsError> {
+        let mut answered = Vec::with_capacity(ADDRESS_TYPES.len());
+        for record_type in ADDRESS_TYPES {
+            answered.push(self.answered(name, record_type).await?);
+        }
+        Ok(answered)
+    }
+
+    /// What is at `host` in place of what is at the wildcard; `None` where both are the same for everybody who asks.
+    async fn differing(&self, host: &str, wildcard: &[Answered]) -> Result<Option<Uncovered>, DnsError> {
         let mut holds = Vec::new();
         let mut differs = false;
-        for record_type in [rr::RecordType::A, rr::RecordType::AAAA] {
-            let (values, exists) = self.answered(host, record_type).await?;
-            let (wanted, covers) = self.answered(wildcard, record_type).await?;
-            differs |= values != wanted || exists && !covers;
+        let found = self.addresses_of(host).await?;
+        for ((record_type, (values, exists)), (wanted, covers)) in
+            ADDRESS_TYPES.into_iter().zip(found).zip(wildcard)
+        {
+            differs |= values != *wanted || exists && !covers;
             if !values.is_empty() {
                 holds.push(format!("{record_type} {}", values.join(", ")));
             }
@@ -232,11 +251,7 @@ impl Rfc2136 {
     }
 
     /// The values that a name has for everybody who asks, and whether it is there at all.
-    async fn answered(
-        &self,
-        name: &str,
-        record_type: rr::RecordType,
-    ) -> Result<(Vec<String>, bool), DnsError> {
+    async fn answered(&self, name: &str, record_type: rr::RecordType) -> Result<Answered, DnsError> {
         let wire = wire_name(name).map_err(|source| DnsError::Record {
             record: name.to_owned(),
             source,
@@ -357,9 +372,15 @@ impl DnsZone for Rfc2136 {
             });
         }
         let mut beneath = Beneath::default();
-        for host in &search.served {
-            let found = self.differing(host, search.wildcard).await?;
-            beneath.uncovered.extend(found);
+        let wildcard = &self.addresses_of(search.wildcard).await?;
+        for hosts in search.served.chunks(AT_ONCE) {
+            let mut looked = Vec::with_capacity(hosts.len());
+            for host in hosts {
+                looked.push(self.differing(host, wildcard));
+            }
+            beneath
+                .uncovered
+                .extend(try_join_all(looked).await?.into_iter().flatten());
         }
         Ok(beneath)
     }
