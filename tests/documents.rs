@@ -494,6 +494,15 @@ impl Platform {
         self.app(&yaml::to_text(&app).unwrap())
     }
 
+    /// Some keys of an `environment.yaml`, in place of those of the lab.
+    fn keys_of_an_environment(&self, keys: Map<String, Value>) -> String {
+        let path = "environments/lab/environment.yaml";
+        let mut environment: Value = yaml::parse(&read(&self.root().join(path))).unwrap();
+        environment.as_object_mut().unwrap().extend(keys);
+        self.write(path, &yaml::to_text(&environment).unwrap());
+        self.problems("lab")
+    }
+
     /// What the reader says about one fenced block.
     fn example(&self, text: &str) -> String {
         let declaration: Value = yaml::parse(text).unwrap();
@@ -506,12 +515,18 @@ impl Platform {
             Some("Environment") => self.environment(text),
             Some("People") => self.people(text),
             Some(_) => String::new(),
+            None if keys.keys().all(|key| OF_ENVIRONMENTS.contains(&key.as_str())) => {
+                self.keys_of_an_environment(keys)
+            }
             None => self.keys_of_an_app(keys),
         }
     }
 }
 
-/// Fenced `yaml` blocks are declarations, or some keys of an `app.yaml`; other kinds are Kubernetes objects.
+/// Keys that only environments have.
+const OF_ENVIRONMENTS: [&str; 2] = ["dns", "gateway"];
+
+/// Fenced `yaml` blocks are declarations, or some keys of an `app.yaml` or an `environment.yaml`; other kinds are Kubernetes objects.
 #[test]
 fn test_declarations_in_documents_are_accepted() {
     let mut seen = 0;
