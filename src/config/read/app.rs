@@ -1,6 +1,7 @@
 //! `app.yaml` of an application, and of an environment that overrides it.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use camino::Utf8Path;
 use jiff::civil::Date;
@@ -29,9 +30,11 @@ const STANDARD_PORT: u16 = 80;
 
 /// Ways to lead past the gateway, and the keys that have no meaning beside each.
 const APART: [(&str, &[&str]); 2] = [
-    ("loadBalancer", &["service", "port", "addresses"]),
-    ("addresses", &["service", "port"]),
+    (LOAD_BALANCER, &["service", "port", ADDRESSES]),
+    (ADDRESSES, &["service", "port"]),
 ];
+const LOAD_BALANCER: &str = "loadBalancer";
+const ADDRESSES: &str = "addresses";
 
 /// How long Flux waits for an application that does not say.
 const STANDARD_TIMEOUT: &str = "5m";
@@ -267,13 +270,13 @@ fn host(node: &Node, findings: &mut Findings<'_>, context: Context<'_>) -> Optio
         let destination = destination(fields, context);
         Some(Host {
             name: label?,
-            destination,
+            destination: destination?,
         })
     })
 }
 
 /// A load balancer or addresses of its own, or a Service behind the gateway.
-fn destination(fields: &mut Fields<'_, '_, '_>, context: Context<'_>) -> Destination {
+fn destination(fields: &mut Fields<'_, '_, '_>, context: Context<'_>) -> Option<Destination> {
     let apart = APART.iter().find(|(apart, _)| fields.has(apart));
     for (apart, other) in apart
         .iter()
@@ -282,24 +285,29 @@ fn destination(fields: &mut Fields<'_, '_, '_>, context: Context<'_>) -> Destina
         let message = format!("a host with `{apart}` does not lead to the gateway, and takes no `{other}`");
         fields.refuse(other, &message);
     }
-    let service = fields.optional("service", name::<HostLabel>);
-    let port = fields.optional("port", port);
-    let balancer = fields.optional("loadBalancer", name::<HostLabel>);
-    let addresses = fields.optional("addresses", |node, findings| {
-        let addresses = unique(node, findings, address)?;
-        not_empty(node, findings, &addresses);
-        Some(addresses)
-    });
-    match (balancer, addresses) {
-        (Some(service), _) => Destination::LoadBalancer {
-            service: service.to_string(),
-        },
-        (None, Some(addresses)) => Destination::Addresses(addresses),
-        (None, None) => Destination::Gateway {
-            service: service.map_or_else(|| context.folder.to_string(), |service| service.to_string()),
-            port: port.unwrap_or(STANDARD_PORT),
-        },
+    match apart {
+        Some((LOAD_BALANCER, _)) => {
+            let service = fields.optional(LOAD_BALANCER, name::<HostLabel>)?;
+            Some(Destination::LoadBalancer {
+                service: service.to_string(),
+            })
+        }
+        Some(_) => fields.optional(ADDRESSES, addresses).map(Destination::Addresses),
+        None => {
+            let service = fields.optional("service", name::<HostLabel>);
+            let port = fields.optional("port", port);
+            Some(Destination::Gateway {
+                service: service.map_or_else(|| context.folder.to_string(), |service| service.to_string()),
+                port: port.unwrap_or(STANDARD_PORT),
+            })
+        }
     }
+}
+
+fn addresses(node: &Node, findings: &mut Findings<'_>) -> Option<Vec<IpAddr>> {
+    let addresses = unique(node, findings, address)?;
+    not_empty(node, findings, &addresses);
+    Some(addresses)
 }
 
 fn host_label(node: &Node, findings: &mut Findings<'_>, context: Context<'_>) -> Option<HostLabel> {
